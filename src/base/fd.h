@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* File descriptors: closing, and the eventfds by which threads and guests wake each other. */
+#ifndef BASE_FD_H
+#define BASE_FD_H
+
+#include <stdbool.h>
+
+/* Closes *fd unless it is -1, and makes it -1. Keeps errno. */
+void fd_close(int *fd);
+
+/* An eventfd, non-blocking and close-on-exec. 0 or -errno. */
+int fd_event(int *ret);
+
+/*
+ * Adds 1. Never blocks: a counter that is full is signalled already. For an fd
+ * that is not an eventfd (a pipe) writes eight bytes. 0 or -errno.
+ */
+int fd_signal(int fd);
+
+/* Takes the counter; true if it was not 0. For a pipe reads what is there. */
+bool fd_drain(int fd);
+
+int fd_set_nonblocking(int fd);
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "base/loop.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+static void woken(struct loop_source *source, uint32_t events)
+{
+	(void)events;
+	fd_drain(source->fd);
+}
+
+int loop_init(struct loop *loop)
+{
+	int wake, error;
+
+	*loop = (struct loop){ .epoll = -1, .wake.fd = -1 };
+	list_init(&loop->tasks);
+	error = fd_event(&wake);
+	if (error)
+		return error;
+	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+	error = loop->epoll < 0 ? -errno : loop_add(loop, &loop->wake, wake, EPOLLIN, woken);
+	if (error) {
+		fd_close(&wake);
+		fd_close(&loop->epoll);
+	}
+	return error;
+}
+
+void loop_done(struct loop *loop)
+{
+	fd_close(&loop->wake.fd);
+	fd_close(&loop->epoll);
+}
+
+int loop_add(struct loop *loop, struct loop_source *source, int fd, uint32_t events,
+	     void (*ready)(struct loop_source *source, uint32_t events))
+{
+	struct epoll_event event = { .events = events, .data.ptr = source };
+
+	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
+		return -errno;
+	source->fd = fd;
+	source->ready = ready;
+	return 0;
+}
+
+int loop_change(struct loop *loop, struct loop_source *source, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.ptr = source };
+
+	return epoll_ctl(loop->epoll, EPOLL_CTL_MOD, source->fd, &event) < 0 ? -errno : 0;
+}
+
+void loop_remove(struct loop *loop, struct loop_source *source)
+{
+	if (source->fd < 0)
+		return;
+	epoll_ctl(loop->epoll, EPOLL_CTL_DEL, source->fd, NULL);
+	source->fd = -1;
+	for (int i = loop->batch_at; i < loop->batch_n; i++)
+		if (loop->batch[i].data.ptr == source)
+			loop->batch[i].data.ptr = NULL;
+}
+
+void loop_schedule(struct loop *loop, struct loop_task *task)
+{
+	if (task->scheduled)
+		return;
+	task->scheduled = true;
+	list_append(&loop->tasks, &task->node);
+}
+
+void loop_cancel(struct loop_task *task)
+{
+	if (!task->scheduled)
+		return;
+	task->scheduled = false;
+	list_remove(&task->node);
+}
+
+static void run_tasks(struct loop *loop)
+{
+	struct list *node;
+
+	while ((node = list_pop(&loop->tasks))) {
+		struct loop_task *task = container_of(node, struct loop_task, node);
+
+		task->scheduled = false;
+		task->run(task);
+	}
+}
+
+int loop_run(struct loop *loop, int timeout_ms)
+{
+	int n;
+
+	run_tasks(loop);
+	n = epoll_wait(loop->epoll, loop->batch, LOOP_BATCH, timeout_ms);
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
+	loop->batch_n = n;
+	for (loop->batch_at = 0; loop->batch_at < loop->batch_n;) {
+		struct epoll_event event = loop->batch[loop->batch_at++];
+		struct loop_source *source = event.data.ptr;
+
+		if (source)
+			source->ready(source, event.events);
+	}
+	loop->batch_n = 0;
+	run_tasks(loop);
+	return 0;
+}
+
+void loop_wake(struct loop *loop)
+{
+	fd_signal(loop->wake.fd);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The map of a device IOTLB: disjoint ranges of I/O virtual addresses, each with
+ * the local memory it stands for and a permission. Rules U2, U3, U4, I1 and F2
+ * of docs/iotlb.md live here; when an answer may go out to the front-end (I2)
+ * does not: that is the session's and the workers' business (backend/).
+ *
+ *              | lookup | update, invalidate, flush, drop | new, free
+ *   lookup     |   -    |                -                |    X
+ *   update ... |   -    |                X                |    X
+ *
+ *   "-": safe at the same time from any threads; "X": the caller serialises
+ *   (there is one writer, the session thread).
+ *
+ * A lookup never sees half of an update. It says nothing of what a caller had
+ * looked up before: removing a range is hiding it, and the caller drains.
+ */
+#ifndef IOTLB_IOTLB_H
+#define IOTLB_IOTLB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/range.h"
+#include "memory/translate.h"
+
+#define IOTLB_ENTRIES_DEFAULT (UINT64_C(1) << 20)
+
+struct iotlb;
+
+struct iotlb_stats {
+	uint64_t entries; /* now */
+	uint64_t evicted; /* since it was made */
+};
+
+/* @max_entries: at least 1; never exceeded. NULL: no memory. */
+struct iotlb *iotlb_new(uint64_t max_entries);
+void iotlb_free(struct iotlb *tlb);
+
+/*
+ * Makes @iova stand for memory from @ptr on with @perm (1 to 3), whatever stood
+ * there before (U2); neighbours of equal offset and permission merge (U3). At
+ * the bound entries elsewhere are evicted; it never fails.
+ *
+ * Returns whether a translation that somebody may be using was lost: a byte of
+ * the range had another pointer, or a permission it no longer has.
+ */
+bool iotlb_update(struct iotlb *tlb, struct range iova, char *ptr, uint8_t perm);
+
+/*
+ * Removes exactly @iova, splitting what it cuts (I1). Where a split would pass
+ * the bound, another entry is evicted. Returns whether anything was removed.
+ */
+bool iotlb_invalidate(struct iotlb *tlb, struct range iova);
+
+/* Removes everything. Returns whether there was anything. */
+bool iotlb_flush(struct iotlb *tlb);
+
+/*
+ * Removes whatever points into [ptr, ptr + size), exactly. Returns whether
+ * anything was removed, and in *ret the smallest range that holds it all.
+ */
+bool iotlb_drop_memory(struct iotlb *tlb, const char *ptr, uint64_t size, struct range *ret);
+
+/* See translate_walk_fn; any thread. */
+bool iotlb_lookup(const struct iotlb *tlb, uint64_t addr, uint8_t perm, struct walk *ret);
+
+/* Whether every byte of @iova gives @perm. Any thread. */
+bool iotlb_covers(const struct iotlb *tlb, struct range iova, uint8_t perm);
+
+/* Walk of a view over an IOTLB; source is the iotlb. */
+bool iotlb_walk(struct translate_view *view, uint64_t addr, uint8_t perm, struct walk *ret);
+
+void iotlb_stats(const struct iotlb *tlb, struct iotlb_stats *ret);
+
+/*
+ * Invariants: sorted, disjoint, none empty, no unmerged neighbours, within the
+ * bound, permissions 1 to 3. Returns whether they hold. For tests and debug.
+ */
+bool iotlb_check(const struct iotlb *tlb);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Whole messages over a stream socket, with their fds, in both directions and
+ * without ever blocking: what has come in part waits for the rest, what can't be
+ * sent at once waits in a bounded queue. Knows the header's layout and size
+ * limit, and nothing of what messages mean.
+ *
+ * Thread: one at a time.
+ */
+#ifndef TRANSPORT_CHANNEL_H
+#define TRANSPORT_CHANNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "wire/message.h"
+
+struct channel;
+
+/*
+ * @fd: a connected Unix stream socket, made non-blocking, the channel's from
+ * here on (also on failure it is not closed). 0, -ENOMEM, or fcntl's -errno.
+ */
+int channel_new(int fd, enum message_channel kind, struct channel **ret);
+void channel_free(struct channel *channel);
+int channel_fd(const struct channel *channel);
+
+/*
+ * The next message. 1: *ret is one and owns its fds; 0: no whole message has
+ * come yet; -ENOTCONN: the peer closed between two messages; -EPIPE: it closed
+ * in the middle of one; -EPROTO, -EMSGSIZE: the header is none
+ * (message_fault of channel_fault() says why; nothing was read behind the
+ * header); -EBADF: more fds than a message may carry, or truncated control
+ * data; other -errno of recvmsg(2). After an error only channel_free() makes
+ * sense.
+ *
+ * Every fd is received close-on-exec. fds belong to the message whose bytes
+ * they came with. Whether a header is that of a request or of a reply is told
+ * by its REPLY bit; both are let through.
+ */
+int channel_recv(struct channel *channel, struct message *ret);
+
+/* What was wrong, after channel_recv() returned an error. */
+const struct message_fault *channel_fault(const struct channel *channel);
+
+/*
+ * Queues a message behind those that wait; channel_flush() sends. The message's
+ * fds are borrowed: they are duplicated here and stay the caller's. 0, -ENOBUFS
+ * if CHANNEL_QUEUE_MAX messages wait, -ENOMEM, -EMFILE.
+ */
+int channel_queue(struct channel *channel, const struct message *message);
+#define CHANNEL_QUEUE_MAX 512u
+
+/*
+ * Sends what is queued, as many messages in one sendmsg(2) as can go together.
+ * 0: all sent; -EAGAIN: some wait for the socket; -EPIPE and other -errno: the
+ * socket is dead. Never raises SIGPIPE.
+ */
+int channel_flush(struct channel *channel);
+
+/* channel_queue() and channel_flush(); -EAGAIN counts as success (it will go). */
+int channel_send(struct channel *channel, const struct message *message);
+
+/* Messages that wait, the one partly sent included. */
+unsigned channel_waiting(const struct channel *channel);
+/* Whether the first of those is partly sent. */
+bool channel_in_message(const struct channel *channel);
+/* Drops the waiting ones but the one partly sent (rule S6); how many. */
+unsigned channel_drop_waiting(struct channel *channel);
+/* System calls made so far. */
+uint64_t channel_sends(const struct channel *channel);
+
+#endif
