@@ -6,14 +6,15 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/export.h"
+
 static struct {
 	vhu_log_fn *fn;
 	void *opaque;
 	enum vhu_log_level most;
 } hook;
 
-__attribute__((visibility("default"))) void vhu_log_set(vhu_log_fn *fn, void *opaque,
-							 enum vhu_log_level most)
+VHU_EXPORT void vhu_log_set(vhu_log_fn *fn, void *opaque, enum vhu_log_level most)
 {
 	hook.fn = fn;
 	hook.opaque = opaque;

@@ -83,11 +83,18 @@ void loop_cancel(struct loop_task *task)
 	list_remove(&task->node);
 }
 
+/* Those scheduled so far; what they schedule comes in the next round, after a
+ * look at the fds, so that a task that goes on for ever starves nobody. */
 static void run_tasks(struct loop *loop)
 {
-	struct list *node;
+	struct list now, *node;
 
-	while ((node = list_pop(&loop->tasks))) {
+	if (list_is_empty(&loop->tasks))
+		return;
+	now = loop->tasks;
+	now.next->prev = now.prev->next = &now;
+	list_init(&loop->tasks);
+	while ((node = list_pop(&now))) {
 		struct loop_task *task = container_of(node, struct loop_task, node);
 
 		task->scheduled = false;
@@ -99,7 +106,8 @@ int loop_run(struct loop *loop, int timeout_ms)
 {
 	int n;
 
-	run_tasks(loop);
+	if (!list_is_empty(&loop->tasks))
+		timeout_ms = 0;
 	n = epoll_wait(loop->epoll, loop->batch, LOOP_BATCH, timeout_ms);
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
