@@ -54,16 +54,16 @@ void memtable_put(struct memtable *table);
  * Returns 0, -EINVAL, -E2BIG (too many regions), -ENOMEM, or mmap's/fstat's -errno.
  */
 int memtable_replace(const struct memtable *old, const struct vhu_memory_region *regions,
-		     unsigned n, const int *fds, bool gpa_addresses, struct memtable **ret,
-		     struct memory_fault *why);
+                     unsigned n, const int *fds, bool gpa_addresses, struct memtable **ret,
+                     struct memory_fault *why);
 
 /* @old with one region more; the same refusals. */
 int memtable_add(const struct memtable *old, const struct vhu_memory_region *region, int fd,
-		 bool gpa_addresses, struct memtable **ret, struct memory_fault *why);
+                 bool gpa_addresses, struct memtable **ret, struct memory_fault *why);
 
 /* @old without the region equal in gpa, uva and size. -ENOENT if there is none. */
 int memtable_remove(const struct memtable *old, const struct vhu_memory_region *region,
-		    struct memtable **ret, struct memory_fault *why);
+                    struct memtable **ret, struct memory_fault *why);
 
 unsigned memtable_count(const struct memtable *table);
 /* In order of gpa. */

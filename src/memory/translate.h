@@ -79,7 +79,7 @@ struct translate_view;
  * ret->after is set (how far nothing gives @perm; may be less than the truth).
  */
 typedef bool translate_walk_fn(struct translate_view *view, uint64_t addr, uint8_t perm,
-			       struct walk *ret);
+                               struct walk *ret);
 
 /* One page of the front cache: the page's address | its permissions. */
 struct translate_line {
@@ -107,20 +107,23 @@ void translate_view_done(struct translate_view *view);
 
 /* What stands behind, from now on; forgets everything. */
 void translate_view_attach(struct translate_view *view, translate_walk_fn *walk, void *source,
-			   bool can_miss);
+                           bool can_miss);
 
 /* Drops what is cached of @range. */
 void translate_forget(struct translate_view *view, struct range range);
 
 /*
  * Appends the pieces of [addr, addr + len) to @iov and its holes to @holes,
- * going on behind a hole. @iov may be NULL where only the holes matter.
+ * going on behind a hole until @holes is full. @iov may be NULL where only the
+ * holes matter, @holes where only the fact of one does. Pieces and holes are
+ * joined to what earlier calls appended, too: what a device reads and what it
+ * writes need a list each.
  *
  * Returns 0; -EAGAIN if there were holes that can be asked for; -EFAULT if there
  * were final ones, or the range wraps; -E2BIG beyond IOV_LIST_MAX; -ENOMEM.
  * After an error @iov holds pieces that must not be used.
  */
 int translate(struct translate_view *view, uint64_t addr, uint64_t len, uint8_t perm,
-	      struct iov_list *iov, struct hole_list *holes);
+              struct iov_list *iov, struct hole_list *holes);
 
 #endif
