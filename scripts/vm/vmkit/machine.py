@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The VM: its modes, QEMU's command line, one run of one job in it, and what came of it."""
+
+import os
+import shutil
+import tempfile
+import time
+
+from .daemon import Daemon
+from .process import KitError, Process, tail
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.normpath(os.path.join(HERE, '..', '..', '..'))
+DISK_MIB = 64
+
+
+class Mode:
+  def __init__(self, name, kernel, viommu, platform, group_type):
+    self.name = name
+    self.kernel = kernel          # command line of the kernel
+    self.viommu = viommu          # is there an intel-iommu?
+    self.platform = platform      # iommu_platform=
+    self.group_type = group_type  # what the driver's kernel must say of the disk's group
+
+
+MODES = {mode.name: mode for mode in (
+  Mode('strict', 'intel_iommu=on iommu.strict=1', True, True, 'DMA'),
+  Mode('lazy', 'intel_iommu=on iommu.strict=0', True, True, 'DMA-FQ'),
+  Mode('passthrough', 'intel_iommu=on iommu=pt', True, True, 'identity'),
+  Mode('noiommu', '', False, True, 'none'),
+  Mode('off', '', False, False, 'none'),
+)}
+
+
+class Job:
+  """name: a job of scripts/vm/init. mib and writers: for the demo job."""
+
+  def __init__(self, name, mib=16, writers=1, cpus=1):
+    self.name = name
+    self.mib = mib
+    self.writers = writers
+    self.cpus = cpus
+
+  def words(self):
+    return f'vhu.job={self.name} vhu.mib={self.mib} vhu.writers={self.writers}'
+
+
+class Result:
+  """What one run left: guest (the VM's own lines), stats (the daemon's), problems (of the run)."""
+
+  def __init__(self, mode, job):
+    self.mode = mode
+    self.job = job
+    self.guest = {}
+    self.stats = {}
+    self.problems = []
+    self.console = ''
+    self.daemon_log = ''
+    self.seconds = 0.0
+
+  def number(self, key):
+    """A figure of either side; None if nobody said it."""
+    value = self.stats.get(key, self.guest.get(key))
+    try:
+      return int(value)
+    except (TypeError, ValueError):
+      return None
+
+  def rate(self, key, mib):
+    """MiB/s of a phase the VM timed in hundredths of a second."""
+    hundredths = self.number(key)
+    return mib * 100.0 / max(hundredths, 1) if hundredths is not None else 0.0
+
+
+def kit_folder():
+  return os.environ.get('VHU_VM_DIR', os.path.join(ROOT, 'build', 'vm'))
+
+
+def default_daemon():
+  return os.path.join(ROOT, 'build', 'daemons', 'vhu-blk')
+
+
+def uses_kvm():
+  return os.environ.get('VHU_VM_KVM') == '1' and os.access('/dev/kvm', os.R_OK | os.W_OK)
+
+
+def device_arguments(mode, socket, disk, queues):
+  """The disk. It sits behind a root port: on the root bus QEMU gives it no PCIe capability, ats=on
+  is then without effect, and a lazy driver's flushes never reach the back-end."""
+  common = f'bus=rp0,disable-legacy=on,num-queues={queues}'
+  if mode.platform:
+    common += ',iommu_platform=on' + (',ats=on' if mode.viommu else '')
+  if socket:
+    return ['-chardev', f'socket,id=c0,path={socket}',
+            '-device', f'vhost-user-blk-pci,chardev=c0,{common}']
+  return ['-drive', f'if=none,id=d0,format=raw,file={disk}',
+          '-device', f'virtio-blk-pci,drive=d0,{common}']
+
+
+def qemu_arguments(mode, job, folder, device, extra):
+  kit = kit_folder()
+  accel, cpu = ('kvm', 'host') if uses_kvm() else ('tcg', 'max')
+  argv = ['qemu-system-x86_64', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
+          '-machine', f'q35,accel={accel},kernel-irqchip=split,memory-backend=m0',
+          '-object', 'memory-backend-memfd,id=m0,size=512M,share=on',
+          '-cpu', cpu, '-smp', str(job.cpus)]
+  if mode.viommu:
+    argv += ['-device', 'intel-iommu,intremap=on,device-iotlb=on']
+  argv += ['-device', 'pcie-root-port,id=rp0'] + device
+  argv += ['-kernel', os.path.join(kit, 'vmlinuz'), '-initrd', os.path.join(kit, 'initramfs'),
+           '-append', f'console=ttyS0 quiet panic=-1 nokaslr mitigations=off 8250.nr_uarts=2 '
+                      f'cryptomgr.notests {mode.kernel} {job.words()}',
+           '-serial', 'file:' + os.path.join(folder, 'console'),
+           '-serial', 'file:' + os.path.join(folder, 'results')]
+  return argv + list(extra)
+
+
+def read_results(folder):
+  """The lines "VHU key value" of the second serial port; a half-written last one is left out."""
+  try:
+    with open(os.path.join(folder, 'results'), 'rb') as file:
+      text = file.read().decode('utf-8', 'replace')
+  except OSError:
+    return {}
+  results = {}
+  for line in text.replace('\r', '').split('\n')[:-1]:
+    words = line.split(' ', 2)
+    if len(words) == 3 and words[0] == 'VHU':
+      results[words[1]] = words[2]
+  return results
+
+
+def run(mode, job, program=None, timeout=120, progress=None, keep=False, daemon_extra=(),
+        qemu_extra=()):
+  """Runs job in a VM of this mode, its disk served by program, or by QEMU itself if that is None.
+  progress(result) is called a few times a second. Raises KitError when the run could not be made;
+  what went wrong inside it is in the result's problems."""
+  result = Result(mode, job)
+  folder = tempfile.mkdtemp(prefix='vhu-vm-')
+  disk = os.path.join(folder, 'disk')
+  daemon = vm = None
+  try:
+    with open(disk, 'wb') as file:
+      file.truncate(DISK_MIB << 20)
+    if program:
+      daemon = Daemon(program, folder, disk, job.cpus, daemon_extra)
+    device = device_arguments(mode, daemon and daemon.socket, disk, job.cpus)
+    vm = Process('QEMU', qemu_arguments(mode, job, folder, device, qemu_extra),
+                 os.path.join(folder, 'qemu.log'))
+    watch(vm, result, folder, timeout, progress)
+    if daemon:
+      result.stats, problems = daemon.finish()
+      result.problems += problems
+      result.daemon_log = daemon.process.log()
+  finally:
+    for process in (vm, daemon):
+      if process:
+        process.kill()
+    if keep:
+      print(f'kept {folder}')
+    else:
+      shutil.rmtree(folder, ignore_errors=True)
+  return result
+
+
+def watch(vm, result, folder, timeout, progress):
+  """Follows the VM to its end and takes down what it said."""
+  def tick():
+    result.guest = read_results(folder)
+    result.seconds = time.monotonic() - vm.started
+    if progress:
+      progress(result)
+
+  status = vm.wait(timeout, tick)
+  if status is None:
+    result.problems.append(f'the VM did not end within {timeout} s')
+    vm.kill()
+  elif status != 0:
+    result.problems.append(f'QEMU ended with status {status}')
+  tick()
+  result.console = tail(os.path.join(folder, 'console'), 70)
+  said = vm.log()
+  if said:
+    result.problems.append(f'QEMU said:\n{said}')
+  end = result.guest.get('end', 'nothing (did its kernel panic?)')
+  if end != 'ok':
+    result.problems.append(f'the job ended with: {end}')
+  if not result.guest and status != 0 and not result.console:
+    raise KitError('\n'.join(result.problems))
