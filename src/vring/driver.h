@@ -22,11 +22,11 @@ struct vring_buffer {
 };
 
 struct vring_driver_config {
-	uint16_t num;    /* a power of two, at most 32768 */
+	uint16_t num; /* a power of two, at most 32768 */
 	bool event_idx;
-	void *desc;      /* 16 * num bytes, aligned to 16 */
-	void *avail;     /* 6 + 2 * num bytes, aligned to 2 */
-	void *used;      /* 6 + 8 * num bytes, aligned to 4 */
+	void *desc;  /* 16 * num bytes, aligned to 16 */
+	void *avail; /* 6 + 2 * num bytes, aligned to 2 */
+	void *used;  /* 6 + 8 * num bytes, aligned to 4 */
 	/* NULL: no indirect descriptors; else num tables of @table_entries each, */
 	void *tables;
 	uint64_t tables_addr; /* at this address for the device */
@@ -44,14 +44,15 @@ void vring_driver_free(struct vring_driver *driver);
  * writable one.
  */
 int vring_driver_add(struct vring_driver *driver, const struct vring_buffer *buffers, unsigned n,
-		     void *token);
+                     void *token);
 
 /* Shows added chains to the device; true if it wants a kick (full fence). */
 bool vring_driver_kick_needed(struct vring_driver *driver);
 
-/* Takes a used element. False: there is none. A bad id from the device: *ret_error set to -EPROTO. */
+/* Takes a used element. False: there is none. A bad id from the device: *ret_error set to -EPROTO.
+ */
 bool vring_driver_get(struct vring_driver *driver, void **ret_token, uint32_t *ret_written,
-		      int *ret_error);
+                      int *ret_error);
 
 /* Ask for a call: true if something is there already, which no call will come for. */
 bool vring_driver_arm(struct vring_driver *driver);

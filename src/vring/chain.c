@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vring/chain.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "vring/layout.h"
+
+#define SEGMENTS_FIRST 8u
+
+static int refuse(const char **ret_fault, const char *fault)
+{
+	*ret_fault = fault;
+	return -EPROTO;
+}
+
+void chain_start(struct chain *chain, uint16_t head, uint16_t limit)
+{
+	assert(limit && limit <= CHAIN_LIMIT_MAX);
+	chain->head = head;
+	chain->limit = limit;
+	chain->n = chain->n_out = 0;
+	chain->out_len = chain->in_len = 0;
+	chain->table.len = chain->table_read.len = 0;
+}
+
+void chain_done(struct chain *chain)
+{
+	free(chain->segments);
+	area_done(&chain->scratch);
+	*chain = (struct chain){ 0 };
+}
+
+static int grow(struct chain *chain)
+{
+	unsigned most = 2u * chain->limit, cap = chain->cap ? 2u * chain->cap : SEGMENTS_FIRST;
+	struct segment *segments;
+
+	if (cap > most)
+		cap = most;
+	segments = realloc(chain->segments, cap * sizeof(*segments));
+	if (!segments)
+		return -ENOMEM;
+	chain->segments = segments;
+	chain->cap = (uint16_t)cap;
+	return 0;
+}
+
+int chain_add(struct chain *chain, uint64_t addr, uint32_t len, bool writable,
+              const char **ret_fault)
+{
+	int error;
+
+	if (len && addr + (len - 1) < addr)
+		return refuse(ret_fault, "a buffer wraps around the address space");
+	if (!writable && chain->n > chain->n_out)
+		return refuse(ret_fault, "a readable descriptor follows a writable one");
+	if (chain->n >= 2u * chain->limit)
+		return refuse(ret_fault, "a chain is longer than the ring and a table");
+	if (chain->n >= chain->cap) {
+		error = grow(chain);
+		if (error)
+			return error;
+	}
+	chain->segments[chain->n++] = (struct segment){ addr, len,
+		                                        writable ? PERM_WRITE : PERM_READ };
+	if (writable) {
+		chain->in_len += len;
+	} else {
+		chain->n_out++;
+		chain->out_len += len;
+	}
+	return 0;
+}
+
+static struct ring_desc read_desc(const struct vring_area *table, uint16_t at)
+{
+	struct ring_desc desc;
+
+	area_read(table, at * (uint32_t)sizeof(desc), &desc, sizeof(desc));
+	return (struct ring_desc){
+		.addr = le64toh(desc.addr),
+		.len = le32toh(desc.len),
+		.flags = le16toh(desc.flags),
+		.next = le16toh(desc.next),
+	};
+}
+
+/* DESC_WRITE means nothing here and is ignored (2.7.5.3.2). */
+static int end_in_table(struct chain *chain, const struct ring_desc *desc,
+                        enum chain_indirect indirect, const char **ret_fault)
+{
+	struct range range;
+
+	if (indirect == CHAIN_INDIRECT_OFF)
+		return refuse(ret_fault, "an indirect descriptor, which was not negotiated");
+	if (indirect == CHAIN_INDIRECT_NESTED)
+		return refuse(ret_fault, "an indirect descriptor within an indirect table");
+	if (desc->flags & DESC_NEXT)
+		return refuse(ret_fault, "an indirect descriptor has a next one");
+	if (!desc->len)
+		return refuse(ret_fault, "an indirect table is empty");
+	if (desc->len % sizeof(struct ring_desc))
+		return refuse(ret_fault, "an indirect table is no multiple of 16 bytes long");
+	if (desc->len / sizeof(struct ring_desc) > chain->limit)
+		return refuse(ret_fault, "an indirect table is longer than the ring");
+	if (!range_make(desc->addr, desc->len, &range))
+		return refuse(ret_fault, "an indirect table wraps around the address space");
+	chain->table = (struct segment){ desc->addr, desc->len, PERM_READ };
+	return 0;
+}
+
+int chain_follow(struct chain *chain, const struct vring_area *table, uint16_t size, uint16_t at,
+                 enum chain_indirect indirect, const char **ret_fault)
+{
+	bool nested = indirect == CHAIN_INDIRECT_NESTED;
+	int error;
+
+	for (unsigned seen = 0; seen < size; seen++) {
+		struct ring_desc desc = read_desc(table, at);
+
+		if (desc.flags & DESC_INDIRECT)
+			return end_in_table(chain, &desc, indirect, ret_fault);
+		error = chain_add(chain, desc.addr, desc.len, desc.flags & DESC_WRITE, ret_fault);
+		if (error || !(desc.flags & DESC_NEXT))
+			return error;
+		if (desc.next >= size)
+			return refuse(ret_fault, nested ? "next is outside of the indirect table"
+			                                : "next is outside of the ring");
+		at = desc.next;
+	}
+	return refuse(ret_fault,
+	              nested ? "a loop in an indirect table" : "a loop in the descriptor table");
+}
+
+int chain_load_table(struct chain *chain, struct translate_view *view, struct hole_list *holes,
+                     const char **ret_fault)
+{
+	struct chain before = *chain;
+	uint16_t size = (uint16_t)(chain->table.len / sizeof(struct ring_desc));
+	int error;
+
+	assert(size && size <= chain->limit);
+	error = area_map(&chain->scratch, view, chain->table.addr, chain->table.len, PERM_READ,
+	                 holes);
+	if (error)
+		return error;
+	error = chain_follow(chain, &chain->scratch, size, 0, CHAIN_INDIRECT_NESTED, ret_fault);
+	area_unmap(&chain->scratch);
+	if (error) {
+		chain->n = before.n;
+		chain->n_out = before.n_out;
+		chain->out_len = before.out_len;
+		chain->in_len = before.in_len;
+		return error;
+	}
+	chain->table_read = chain->table;
+	chain->table.len = 0;
+	return 0;
+}
+
+/* In order of permission, then address; the table is behind the last segment. */
+struct page_order {
+	const struct chain *chain;
+	unsigned n;
+	uint16_t index[2 * CHAIN_LIMIT_MAX + 1];
+};
+
+static const struct segment *segment_of(const struct chain *chain, unsigned i)
+{
+	return i < chain->n ? &chain->segments[i] : &chain->table_read;
+}
+
+static bool comes_before(const struct chain *chain, unsigned a, unsigned b)
+{
+	const struct segment *x = segment_of(chain, a), *y = segment_of(chain, b);
+
+	return x->perm != y->perm ? x->perm < y->perm : x->addr < y->addr;
+}
+
+/* Shell's sort: in place, and no driver can make it quadratic. */
+static void order_sort(struct page_order *order)
+{
+	static const uint16_t gaps[] = { 701, 301, 132, 57, 23, 10, 4, 1 };
+
+	for (unsigned g = 0; g < sizeof(gaps) / sizeof(gaps[0]); g++) {
+		for (unsigned i = gaps[g], j; i < order->n; i++) {
+			uint16_t moved = order->index[i];
+
+			for (j = i; j >= gaps[g]; j -= gaps[g]) {
+				if (!comes_before(order->chain, moved, order->index[j - gaps[g]]))
+					break;
+				order->index[j] = order->index[j - gaps[g]];
+			}
+			order->index[j] = moved;
+		}
+	}
+}
+
+static void order_make(struct page_order *order, const struct chain *chain)
+{
+	order->chain = chain;
+	order->n = 0;
+	for (unsigned i = 0; i <= chain->n; i++)
+		if (segment_of(chain, i)->len)
+			order->index[order->n++] = (uint16_t)i;
+	order_sort(order);
+}
+
+uint64_t chain_pages(const struct chain *chain)
+{
+	struct page_order order;
+	uint64_t pages = 0, next = 0; /* the first page not counted yet */
+	uint8_t perm = 0;
+
+	order_make(&order, chain);
+	for (unsigned i = 0; i < order.n; i++) {
+		const struct segment *segment = segment_of(chain, order.index[i]);
+		uint64_t first = segment->addr / TRANSLATE_PAGE;
+		uint64_t last = (segment->addr + (segment->len - 1)) / TRANSLATE_PAGE;
+
+		if (segment->perm == perm && first < next)
+			first = next;
+		if (segment->perm != perm || last >= next) {
+			pages += last - first + 1;
+			next = last + 1;
+			perm = segment->perm;
+		}
+	}
+	return pages;
+}
+
+static bool segment_meets(const struct segment *segment, struct range range)
+{
+	struct range own;
+
+	return range_make(segment->addr, segment->len, &own) && range_overlaps(own, range);
+}
+
+bool chain_overlaps(const struct chain *chain, struct range range)
+{
+	for (unsigned i = 0; i < chain->n; i++)
+		if (segment_meets(&chain->segments[i], range))
+			return true;
+	return segment_meets(&chain->table, range);
+}
