@@ -48,7 +48,7 @@ struct message {
 	unsigned n_fds;
 };
 
-/* A request without payload or fds, flags: the version. */
+/* A request without payload or fds, flags: the version, every other byte 0. */
 void message_init(struct message *message, uint32_t request);
 
 /* fds[i], no longer the message's; -1 if there is none or it was taken. */
@@ -67,6 +67,34 @@ enum message_fds {
 	MESSAGE_FDS_OPTIONAL,   /* none or one */
 	MESSAGE_FDS_PER_REGION, /* as many as the payload has regions */
 	MESSAGE_FDS_VRING,      /* one, or none with the payload's NOFD bit */
+	MESSAGE_FDS_LOG,        /* exactly one if LOG_SHMFD is negotiated, else none */
+};
+
+/* What the bytes of a payload are. */
+enum message_layout {
+	MESSAGE_LAYOUT_EMPTY,
+	MESSAGE_LAYOUT_BYTES, /* not given by the specification */
+	MESSAGE_LAYOUT_U64,
+	MESSAGE_LAYOUT_ACK,               /* u64: 0 is success */
+	MESSAGE_LAYOUT_FEATURES,          /* u64: virtio feature bits */
+	MESSAGE_LAYOUT_PROTOCOL_FEATURES, /* u64: protocol feature bits */
+	MESSAGE_LAYOUT_STATUS,            /* u64: virtio device status */
+	MESSAGE_LAYOUT_VRING_FD,          /* u64: ring index and NOFD */
+	MESSAGE_LAYOUT_TRANSFER,          /* u64: error and NOFD, of device state */
+	MESSAGE_LAYOUT_VRING_STATE,
+	MESSAGE_LAYOUT_VRING_ADDR,
+	MESSAGE_LAYOUT_MEMORY,
+	MESSAGE_LAYOUT_MEMORY_SINGLE,
+	MESSAGE_LAYOUT_LOG,
+	MESSAGE_LAYOUT_IOTLB,
+	MESSAGE_LAYOUT_CONFIG,
+	MESSAGE_LAYOUT_VRING_AREA,
+	MESSAGE_LAYOUT_INFLIGHT,
+	MESSAGE_LAYOUT_SHARED,
+	MESSAGE_LAYOUT_DEVICE_STATE,
+	MESSAGE_LAYOUT_MMAP,
+	MESSAGE_LAYOUT_SHMEM,
+	MESSAGE_LAYOUT_END,
 };
 
 enum message_reply {
@@ -80,7 +108,7 @@ enum message_state {
 	MESSAGE_ANYTIME,
 	MESSAGE_RING_STOPPED, /* the ring it names is stopped */
 	MESSAGE_ALL_STOPPED,  /* every ring is stopped */
-	MESSAGE_BACK_CHANNEL, /* there is a back-channel (of back-end requests) */
+	MESSAGE_BACK_CHANNEL, /* there is a back-channel: all requests of a back-end */
 };
 
 /* A row of the table: everything about a message that is not its meaning. */
@@ -89,12 +117,15 @@ struct message_spec {
 	uint32_t request;
 	enum message_channel channel;
 	uint32_t size_min, size_max;   /* of the payload */
-	uint32_t reply_min, reply_max; /* of the payload of a reply of its own */
+	uint32_t reply_min, reply_max; /* of the payload of a reply, an acknowledgement included */
+	enum message_layout layout;
+	enum message_layout reply_layout;
 	enum message_fds fds;
 	enum message_fds reply_fds;
 	enum message_reply reply;
-	uint8_t feature;    /* virtio feature bit that must be negotiated, or MESSAGE_NO_BIT */
-	uint8_t protocol;   /* protocol feature bit that must be negotiated, or MESSAGE_NO_BIT */
+	uint8_t feature;  /* virtio feature bit that must be negotiated, or MESSAGE_NO_BIT */
+	uint8_t protocol; /* protocol feature bit that must be negotiated, or MESSAGE_NO_BIT */
+	bool by_offer;    /* that @feature is offered is enough */
 	enum message_state state;
 	bool deprecated;
 };
@@ -114,7 +145,7 @@ struct message_context {
 	uint64_t features_offered;  /* bit 30 gates GET/SET_PROTOCOL_FEATURES by offer alone */
 	uint64_t protocol_features; /* negotiated */
 	unsigned n_rings;           /* ring indices at or above are wrong */
-	bool back_channel;
+	bool back_channel;          /* there is one; requests of a back-end need it */
 	/* Whether ring @index runs; never called with an index of n_rings or above. */
 	bool (*ring_runs)(const void *opaque, unsigned index);
 	const void *opaque;
@@ -126,33 +157,38 @@ struct message_fault {
 
 /*
  * The header alone, before its payload is read: version, reply bit, unknown
- * flags, known request, size within the table's range. 0, or -EPROTO (version,
+ * flags, known request, size within the table's range. A reply that asks for a
+ * reply is a flags error. 0, or -EPROTO (version,
  * flags), -EMSGSIZE, -EOPNOTSUPP (unknown request; its payload of at most
  * VHU_PAYLOAD_MAX may be read and skipped).
  */
 int message_check_header(enum message_channel channel, const struct vhu_header *header,
-			 bool is_reply, struct message_fault *why);
+                         bool is_reply, struct message_fault *why);
 
 /*
  * A whole request: everything the table and the payload's syntax say. 0, or
  * -EPROTO, -EMSGSIZE (size does not fit the payload's own counts), -EBADF (fds),
  * -EOPNOTSUPP (feature not negotiated), -EBUSY (wrong state), -EINVAL (field out
- * of range: ring index, permission, type). @why says it in words.
+ * of range: ring index, permission, type). @why says it in words; NULL if they
+ * are not wanted, here and above and below.
  *
  * Fields a real front-end leaves unset are not looked at: see rule U4.
  */
 int message_check(const struct message *message, const struct message_context *context,
-		  struct message_fault *why);
+                  struct message_fault *why);
 
-/* A reply to @request: same number, REPLY set, size and fds as the table says. */
+/*
+ * A reply to @request: same number, REPLY set, size and fds as the table says.
+ * 0, -EPROTO, -EMSGSIZE, -EBADF, -EOPNOTSUPP (a reply to what the table has not).
+ */
 int message_check_reply(const struct message *reply, enum message_channel channel,
-			const struct vhu_header *request, struct message_fault *why);
+                        const struct vhu_header *request, struct message_fault *why);
 
 /*
  * One line for people: name, flags, decoded payload, number of fds. Cut at
  * @size; always terminated. Takes any bytes, also malformed ones.
  */
 void message_describe(const struct message *message, enum message_channel channel, bool is_reply,
-		      char *text, size_t size);
+                      char *text, size_t size);
 
 #endif

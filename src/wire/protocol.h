@@ -105,7 +105,7 @@ enum vhu_protocol_feature {
 /* The virtio feature bit that says that protocol features exist. */
 #define VHU_F_PROTOCOL_FEATURES 30
 
-#define VHU_BIT(n) (UINT64_C(1) << (n))
+#define VHU_BIT(n)              (UINT64_C(1) << (n))
 
 struct vhu_header {
 	uint32_t request;
