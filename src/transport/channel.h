@@ -29,14 +29,16 @@ int channel_fd(const struct channel *channel);
  * The next message. 1: *ret is one and owns its fds; 0: no whole message has
  * come yet; -ENOTCONN: the peer closed between two messages; -EPIPE: it closed
  * in the middle of one; -EPROTO, -EMSGSIZE: the header is none
- * (message_fault of channel_fault() says why; nothing was read behind the
- * header); -EBADF: more fds than a message may carry, or truncated control
- * data; other -errno of recvmsg(2). After an error only channel_free() makes
- * sense.
+ * (nothing was read behind the header); -EBADF: more fds than a message may
+ * carry, or truncated control data; other -errno of recvmsg(2). channel_fault()
+ * says it in words. After an error it returns the same again; what waits may
+ * still be sent. *ret is written only with 1; payload bytes that were not sent
+ * are 0 then.
  *
  * Every fd is received close-on-exec. fds belong to the message whose bytes
- * they came with. Whether a header is that of a request or of a reply is told
- * by its REPLY bit; both are let through.
+ * they came with, header or payload. Whether a header is that of a request or of
+ * a reply is told by its REPLY bit; both are let through. So is an unknown
+ * request of legal size: message_check() refuses it, the channel goes on.
  */
 int channel_recv(struct channel *channel, struct message *ret);
 
@@ -46,7 +48,8 @@ const struct message_fault *channel_fault(const struct channel *channel);
 /*
  * Queues a message behind those that wait; channel_flush() sends. The message's
  * fds are borrowed: they are duplicated here and stay the caller's. 0, -ENOBUFS
- * if CHANNEL_QUEUE_MAX messages wait, -ENOMEM, -EMFILE.
+ * if CHANNEL_QUEUE_MAX messages wait, -ENOMEM, -EMFILE, -EBADF (an fd that was
+ * taken).
  */
 int channel_queue(struct channel *channel, const struct message *message);
 #define CHANNEL_QUEUE_MAX 512u

@@ -19,7 +19,12 @@ struct socket_fault {
  */
 int socket_listen(const char *path, int *ret_fd, struct socket_fault *why);
 
-/* Connects to @path; waits up to @timeout_ms for somebody to listen there. */
+/*
+ * Connects to @path; waits up to @timeout_ms for somebody to listen there, with
+ * 0 not at all. The socket is non-blocking, this call is not. 0, or connect(2)'s
+ * -errno, the last one after waiting (-ENOENT, -ECONNREFUSED, -EAGAIN: full
+ * backlog), with *why.
+ */
 int socket_connect(const char *path, int timeout_ms, int *ret_fd, struct socket_fault *why);
 
 /* Whether fd is a Unix stream socket, and whether it listens. 0, -ENOTSOCK, -EBADF, -EPROTOTYPE. */

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Receiving reads the header and then the payload it announces, never a byte
+ * beyond: the kernel ends a read where other fds begin, so that what arrives
+ * with a message's bytes is that message's.
+ */
+#include "transport/channel.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "base/fd.h"
+
+#define HEADER_SIZE sizeof(struct vhu_header)
+/* The payloads of all that is sent often fit a slot. */
+#define INLINE_SIZE 64u
+/* Messages of one sendmsg(2). */
+#define BATCH_MAX 64u
+
+/* A message that waits to be sent. Its fds are closed once its first byte is out. */
+struct slot {
+	size_t size;
+	unsigned char *large; /* instead of @small, if it is too small */
+	int fds[MESSAGE_FDS_MAX];
+	unsigned n_fds;
+	unsigned char small[INLINE_SIZE];
+};
+
+struct channel {
+	int fd;
+	enum message_channel kind;
+
+	/* The message being received: @received bytes of header and payload are here. */
+	struct message incoming;
+	size_t received;
+	int error; /* what channel_recv() failed with */
+	struct message_fault fault;
+
+	/* Waiting messages: @n_waiting slots from @first on, @sent bytes of the first are out. */
+	unsigned first;
+	unsigned n_waiting;
+	size_t sent;
+	uint64_t sends;
+	struct slot slots[CHANNEL_QUEUE_MAX];
+};
+
+union control {
+	struct cmsghdr header;
+	unsigned char bytes[CMSG_SPACE(MESSAGE_FDS_MAX * sizeof(int))];
+};
+
+int channel_new(int fd, enum message_channel kind, struct channel **ret)
+{
+	int error = fd_set_nonblocking(fd);
+	struct channel *channel;
+
+	if (error)
+		return error;
+	channel = calloc(1, sizeof(*channel));
+	if (!channel)
+		return -ENOMEM;
+	channel->fd = fd;
+	channel->kind = kind;
+	*ret = channel;
+	return 0;
+}
+
+static struct slot *slot_at(struct channel *channel, unsigned i)
+{
+	return &channel->slots[(channel->first + i) % CHANNEL_QUEUE_MAX];
+}
+
+static void slot_close_fds(struct slot *slot)
+{
+	while (slot->n_fds)
+		fd_close(&slot->fds[--slot->n_fds]);
+}
+
+static void slot_done(struct slot *slot)
+{
+	slot_close_fds(slot);
+	free(slot->large);
+	slot->large = NULL;
+}
+
+void channel_free(struct channel *channel)
+{
+	if (!channel)
+		return;
+	message_close_fds(&channel->incoming);
+	for (unsigned i = 0; i < channel->n_waiting; i++)
+		slot_done(slot_at(channel, i));
+	fd_close(&channel->fd);
+	free(channel);
+}
+
+int channel_fd(const struct channel *channel)
+{
+	return channel->fd;
+}
+
+/* Adds the fds of @cmsg to @message; false, and what is too many closed, if they don't fit. */
+static bool take_rights(struct message *message, struct cmsghdr *cmsg)
+{
+	size_t n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	bool fits = true;
+	int fd;
+
+	for (size_t i = 0; i < n; i++) {
+		memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
+		if (message->n_fds < MESSAGE_FDS_MAX) {
+			message->fds[message->n_fds++] = fd;
+		} else {
+			fd_close(&fd);
+			fits = false;
+		}
+	}
+	return fits;
+}
+
+static bool take_fds(struct message *message, struct msghdr *msg)
+{
+	bool fits = !(msg->msg_flags & MSG_CTRUNC);
+
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg))
+		if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
+			fits &= take_rights(message, cmsg);
+	return fits;
+}
+
+/* Up to @size bytes to @to, and the fds that come with them. Bytes, 0 at the end, or -errno. */
+static ssize_t receive_some(struct channel *channel, void *to, size_t size)
+{
+	union control control;
+	struct iovec iov = { to, size };
+	struct msghdr msg = { .msg_iov = &iov,
+		              .msg_iovlen = 1,
+		              .msg_control = &control,
+		              .msg_controllen = sizeof(control) };
+	ssize_t n;
+
+	do {
+		n = recvmsg(channel->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	return take_fds(&channel->incoming, &msg) ? n : -EBADF;
+}
+
+/*
+ * Receives until @until bytes of the message are here: 0, -EAGAIN, or why it will
+ * never be. A peer that leaves with our bytes unread shows as ECONNRESET.
+ */
+static int receive_until(struct channel *channel, size_t until)
+{
+	unsigned char *header = (unsigned char *)&channel->incoming.header;
+	unsigned char *payload = channel->incoming.payload.bytes;
+
+	while (channel->received < until) {
+		size_t at = channel->received;
+		ssize_t n = at < HEADER_SIZE
+		                    ? receive_some(channel, header + at, HEADER_SIZE - at)
+		                    : receive_some(channel, payload + at - HEADER_SIZE, until - at);
+
+		if (n == 0 || n == -ECONNRESET)
+			return at ? -EPIPE : -ENOTCONN;
+		if (n < 0)
+			return (int)n;
+		channel->received += (size_t)n;
+	}
+	return 0;
+}
+
+/* The number of an unknown request is the session's matter, if its payload can be read. */
+static int check_header(struct channel *channel)
+{
+	const struct vhu_header *header = &channel->incoming.header;
+	int ret = message_check_header(channel->kind, header, header->flags & VHU_FLAG_REPLY,
+	                               &channel->fault);
+
+	return ret == -EOPNOTSUPP ? 0 : ret;
+}
+
+static int receive(struct channel *channel)
+{
+	int ret = receive_until(channel, HEADER_SIZE);
+
+	if (!ret)
+		ret = check_header(channel);
+	if (!ret)
+		ret = receive_until(channel, HEADER_SIZE + channel->incoming.header.size);
+	return ret;
+}
+
+/* Bytes that were not sent read as 0, fds that did not come as -1. */
+static void hand_over(struct channel *channel, struct message *ret)
+{
+	struct message *incoming = &channel->incoming;
+
+	message_init(ret, incoming->header.request);
+	ret->header = incoming->header;
+	memcpy(&ret->payload, &incoming->payload, incoming->header.size);
+	memcpy(ret->fds, incoming->fds, incoming->n_fds * sizeof(int));
+	ret->n_fds = incoming->n_fds;
+	incoming->n_fds = 0;
+	channel->received = 0;
+}
+
+/* A bad header has been described already. */
+static void describe_error(struct channel *channel, int error)
+{
+	char *text = channel->fault.text;
+	size_t size = sizeof(channel->fault.text);
+
+	if (error == -ENOTCONN)
+		snprintf(text, size, "the peer has closed the connection");
+	else if (error == -EPIPE)
+		snprintf(text, size, "the peer closed the connection %zu bytes into a message",
+		         channel->received);
+	else if (error == -EBADF)
+		snprintf(text, size, "a message with more than %u file descriptors, or lost ones",
+		         MESSAGE_FDS_MAX);
+	else if (error != -EPROTO && error != -EMSGSIZE)
+		snprintf(text, size, "can't receive: %s", strerror(-error));
+}
+
+int channel_recv(struct channel *channel, struct message *ret)
+{
+	int error = channel->error;
+
+	if (error)
+		return error;
+	error = receive(channel);
+	if (error == -EAGAIN)
+		return 0;
+	if (error) {
+		message_close_fds(&channel->incoming);
+		channel->error = error;
+		describe_error(channel, error);
+		return error;
+	}
+	hand_over(channel, ret);
+	return 1;
+}
+
+const struct message_fault *channel_fault(const struct channel *channel)
+{
+	return &channel->fault;
+}
+
+/* Copies of the message's fds, so that it may close its own. */
+static int slot_take_fds(struct slot *slot, const struct message *message)
+{
+	int ret;
+
+	for (slot->n_fds = 0; slot->n_fds < message->n_fds; slot->n_fds++) {
+		int fd = fcntl(message->fds[slot->n_fds], F_DUPFD_CLOEXEC, 0);
+
+		if (fd < 0) {
+			ret = -errno;
+			slot_close_fds(slot);
+			return ret;
+		}
+		slot->fds[slot->n_fds] = fd;
+	}
+	return 0;
+}
+
+static unsigned char *slot_bytes(struct slot *slot)
+{
+	return slot->large ? slot->large : slot->small;
+}
+
+int channel_queue(struct channel *channel, const struct message *message)
+{
+	struct slot *slot = slot_at(channel, channel->n_waiting);
+	size_t payload = message->header.size;
+	int ret;
+
+	assert(payload <= VHU_PAYLOAD_MAX && message->n_fds <= MESSAGE_FDS_MAX);
+	if (channel->n_waiting == CHANNEL_QUEUE_MAX)
+		return -ENOBUFS;
+	slot->size = HEADER_SIZE + payload;
+	if (slot->size > INLINE_SIZE) {
+		slot->large = malloc(slot->size);
+		if (!slot->large)
+			return -ENOMEM;
+	}
+	ret = slot_take_fds(slot, message);
+	if (ret) {
+		slot_done(slot);
+		return ret;
+	}
+	memcpy(slot_bytes(slot), &message->header, HEADER_SIZE);
+	memcpy(slot_bytes(slot) + HEADER_SIZE, &message->payload, payload);
+	channel->n_waiting++;
+	return 0;
+}
+
+/*
+ * The first message from where it stands, and those behind it up to one with
+ * fds: that one starts a call of its own, so that its fds go with its first byte.
+ */
+static unsigned gather(struct channel *channel, struct iovec *iov)
+{
+	unsigned n;
+
+	for (n = 0; n < channel->n_waiting && n < BATCH_MAX; n++) {
+		struct slot *slot = slot_at(channel, n);
+
+		if (n > 0 && (slot->n_fds || channel->slots[channel->first].n_fds))
+			break;
+		iov[n] = (struct iovec){ slot_bytes(slot), slot->size };
+	}
+	iov[0].iov_base = (unsigned char *)iov[0].iov_base + channel->sent;
+	iov[0].iov_len -= channel->sent;
+	return n;
+}
+
+static void attach_fds(const struct slot *slot, struct msghdr *msg, union control *control)
+{
+	size_t size = slot->n_fds * sizeof(int);
+	struct cmsghdr *cmsg;
+
+	memset(control, 0, sizeof(*control));
+	msg->msg_control = control;
+	msg->msg_controllen = CMSG_SPACE(size);
+	cmsg = CMSG_FIRSTHDR(msg);
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(size);
+	memcpy(CMSG_DATA(cmsg), slot->fds, size);
+}
+
+static void pop_first(struct channel *channel)
+{
+	slot_done(&channel->slots[channel->first]);
+	channel->first = (channel->first + 1) % CHANNEL_QUEUE_MAX;
+	channel->n_waiting--;
+	channel->sent = 0;
+}
+
+/* @n bytes more are out. */
+static void advance(struct channel *channel, size_t n)
+{
+	slot_close_fds(&channel->slots[channel->first]);
+	while (n) {
+		size_t left = channel->slots[channel->first].size - channel->sent;
+
+		if (n < left) {
+			channel->sent += n;
+			return;
+		}
+		n -= left;
+		pop_first(channel);
+	}
+}
+
+int channel_flush(struct channel *channel)
+{
+	struct iovec iov[BATCH_MAX];
+	union control control;
+
+	while (channel->n_waiting) {
+		struct slot *first = &channel->slots[channel->first];
+		struct msghdr msg = { .msg_iov = iov, .msg_iovlen = gather(channel, iov) };
+		ssize_t n;
+
+		if (first->n_fds)
+			attach_fds(first, &msg, &control);
+		do {
+			channel->sends++;
+			n = sendmsg(channel->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+		} while (n < 0 && errno == EINTR);
+		if (n < 0)
+			return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+		advance(channel, (size_t)n);
+	}
+	return 0;
+}
+
+int channel_send(struct channel *channel, const struct message *message)
+{
+	int ret = channel_queue(channel, message);
+
+	if (!ret)
+		ret = channel_flush(channel);
+	return ret == -EAGAIN ? 0 : ret;
+}
+
+unsigned channel_waiting(const struct channel *channel)
+{
+	return channel->n_waiting;
+}
+
+bool channel_in_message(const struct channel *channel)
+{
+	return channel->sent > 0;
+}
+
+unsigned channel_drop_waiting(struct channel *channel)
+{
+	unsigned keep = channel_in_message(channel) ? 1 : 0;
+	unsigned dropped = 0;
+
+	for (; channel->n_waiting > keep; dropped++)
+		slot_done(slot_at(channel, --channel->n_waiting));
+	return dropped;
+}
+
+uint64_t channel_sends(const struct channel *channel)
+{
+	return channel->sends;
+}
