@@ -14,6 +14,11 @@
  *
  * A lookup never sees half of an update. It says nothing of what a caller had
  * looked up before: removing a range is hiding it, and the caller drains.
+ *
+ * Evicting is not removing: nobody is told, and a worker's front cache or a
+ * request may go on using what was evicted. The map remembers a range that holds
+ * all of it, and what "may be in use" below takes that into account: where the
+ * answer is false, no worker holds anything, and no drain is needed.
  */
 #ifndef IOTLB_IOTLB_H
 #define IOTLB_IOTLB_H
@@ -40,25 +45,29 @@ void iotlb_free(struct iotlb *tlb);
 /*
  * Makes @iova stand for memory from @ptr on with @perm (1 to 3), whatever stood
  * there before (U2); neighbours of equal offset and permission merge (U3). At
- * the bound entries elsewhere are evicted; it never fails.
+ * the bound entries elsewhere are evicted; it never fails. The memory does not
+ * wrap around the end of local addresses.
  *
- * Returns whether a translation that somebody may be using was lost: a byte of
- * the range had another pointer, or a permission it no longer has.
+ * Returns whether a translation that may be in use was lost: a byte of the range
+ * had another pointer, or a permission it no longer has, or is new to the map
+ * where something was evicted. The caller then has @iova forgotten and drained.
  */
 bool iotlb_update(struct iotlb *tlb, struct range iova, char *ptr, uint8_t perm);
 
 /*
  * Removes exactly @iova, splitting what it cuts (I1). Where a split would pass
- * the bound, another entry is evicted. Returns whether anything was removed.
+ * the bound, another entry is evicted. Returns whether anything of it was in the
+ * map or, evicted, may be in use. The caller then has @iova forgotten and drained.
  */
 bool iotlb_invalidate(struct iotlb *tlb, struct range iova);
 
-/* Removes everything. Returns whether there was anything. */
+/* Removes everything. Returns whether there was anything, evicted or not. */
 bool iotlb_flush(struct iotlb *tlb);
 
 /*
- * Removes whatever points into [ptr, ptr + size), exactly. Returns whether
- * anything was removed, and in *ret the smallest range that holds it all.
+ * Removes whatever points into [ptr, ptr + size), exactly. Returns whether there
+ * was anything, and in *ret a range that holds it all, and all that was evicted,
+ * to be forgotten and drained.
  */
 bool iotlb_drop_memory(struct iotlb *tlb, const char *ptr, uint64_t size, struct range *ret);
 
