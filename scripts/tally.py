@@ -39,8 +39,9 @@ class Tally:
         self.notes.append(f'failed: {why}')
 
     def skip(self, why, in_debian=False):
+        """@why speaks of a package where a package is what lacks."""
         self.skipped += 1
-        self.forbidden += in_debian
+        self.forbidden += in_debian or 'package' in why
         self.notes.append(f'skipped: {why}')
 
     def forbid_skips(self):
@@ -121,11 +122,12 @@ def from_unittest(output):
     end = UNITTEST_END.search(output, ran.end())
     counts = dict(re.findall(r'(\w+)=(\d+)', end.group(1) or '') if end else [])
     bad = int(counts.get('failures', 0)) + int(counts.get('errors', 0))
-    tally.skipped = int(counts.get('skipped', 0))
+    for why in re.findall(r"skipped ['\"](.*)['\"]$", output, re.MULTILINE):
+        tally.skip(why)
+    for _ in range(int(counts.get('skipped', 0)) - tally.skipped):
+        tally.skip('run with -v for the reason')
     tally.failed = bad
     tally.passed = int(ran.group(1)) - bad - tally.skipped
     tally.notes += [f'failed: {name}' for name in
                     re.findall(r'^(?:FAIL|ERROR): (\S+)', output, re.MULTILINE)]
-    tally.notes += [f'skipped: {why}' for why in
-                    sorted(set(re.findall(r"skipped '(.*)'$", output, re.MULTILINE)))]
     return tally if tally.total() else None
