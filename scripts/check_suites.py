@@ -110,6 +110,8 @@ def tests(name, *suites):
                              *[word for s in suites for word in ('--suite', s)], env=SANITIZERS)
         if os.path.exists(log):
             runner.tally.add_meson(log)
+        else:
+            runner.tally.fail('no test is defined')
         if code != 0 and not runner.tally.failed:
             runner.tally.fail(f'meson test: exit code {code}')
     return suite
