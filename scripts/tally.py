@@ -40,9 +40,10 @@ class Tally:
 
     def skip(self, why, in_debian=False):
         """@why speaks of a package where a package is what lacks."""
+        cured = in_debian or 'package' in why
         self.skipped += 1
-        self.forbidden += in_debian or 'package' in why
-        self.notes.append(f'skipped: {why}')
+        self.forbidden += cured
+        self.notes.append(f'skipped{" for want of a package" if cured else ""}: {why}')
 
     def forbid_skips(self):
         """A skip that a package would have cured counts as a failure."""
