@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A queue driven by this process: lays the ring out, owns its eventfds, and
+ * leaves the ring's content to vring/driver.h.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <vhu/frontend.h>
+
+#include "base/export.h"
+#include "base/fd.h"
+#include "frontend/frontend.h"
+#include "vring/driver.h"
+
+#define PAGE 4096u
+
+struct vhu_vq {
+	struct vhu_frontend *frontend;
+	struct vhu_vq_config config;
+	struct vring_driver *driver;
+	int kick_fd, call_fd, err_fd;
+	bool broken;
+};
+
+/* Offsets of the parts from the start of the ring's memory. */
+struct layout {
+	size_t avail, used, tables, end;
+};
+
+static_assert(sizeof(struct vhu_buffer) == sizeof(struct vring_buffer) &&
+                      offsetof(struct vhu_buffer, addr) == offsetof(struct vring_buffer, addr) &&
+                      offsetof(struct vhu_buffer, len) == offsetof(struct vring_buffer, len) &&
+                      offsetof(struct vhu_buffer, writable) ==
+                              offsetof(struct vring_buffer, writable),
+              "the public buffer is the ring's buffer");
+
+static size_t page_up(size_t bytes)
+{
+	return (bytes + PAGE - 1) & ~(size_t)(PAGE - 1);
+}
+
+/* What the device writes has pages of its own. */
+static struct layout lay_out(uint16_t num, uint16_t table_entries)
+{
+	struct layout layout;
+
+	layout.avail = 16u * (size_t)num;
+	layout.used = page_up(layout.avail + 6 + 2 * (size_t)num);
+	layout.tables = layout.used + page_up(6 + 8 * (size_t)num);
+	layout.end = layout.tables + page_up(16u * (size_t)num * table_entries);
+	return layout;
+}
+
+VHU_EXPORT size_t vhu_vq_bytes(uint16_t num, uint16_t table_entries)
+{
+	return lay_out(num, table_entries).end;
+}
+
+static int make_driver(struct vhu_vq *vq, struct layout layout)
+{
+	const struct vhu_vq_config *config = &vq->config;
+	char *mem = config->mem;
+	const struct vring_driver_config driver = {
+		.num = config->num,
+		.event_idx = config->event_idx,
+		.desc = mem,
+		.avail = mem + layout.avail,
+		.used = mem + layout.used,
+		.tables = config->table_entries ? mem + layout.tables : NULL,
+		.tables_addr = config->buffer_addr + layout.tables,
+		.table_entries = config->table_entries,
+	};
+
+	return vring_driver_new(&driver, &vq->driver);
+}
+
+static int hand_over(struct vhu_vq *vq, struct layout layout)
+{
+	const struct vhu_vring_setup setup = {
+		.num = vq->config.num,
+		.desc = vq->config.addr,
+		.avail = vq->config.addr + layout.avail,
+		.used = vq->config.addr + layout.used,
+		.kick_fd = vq->kick_fd,
+		.call_fd = vq->call_fd,
+		.err_fd = vq->err_fd,
+	};
+	int error = vhu_frontend_vring_start(vq->frontend, vq->config.index, &setup);
+
+	if (!error)
+		error = vhu_frontend_vring_enable(vq->frontend, vq->config.index, true);
+	return error;
+}
+
+VHU_EXPORT int vhu_vq_start(struct vhu_frontend *frontend, const struct vhu_vq_config *config,
+                            struct vhu_vq **ret)
+{
+	struct layout layout = lay_out(config->num, config->table_entries);
+	struct vhu_vq *vq = calloc(1, sizeof(*vq));
+	int error;
+
+	if (!vq)
+		return -ENOMEM;
+	*vq = (struct vhu_vq){
+		.frontend = frontend, .config = *config, .kick_fd = -1, .call_fd = -1, .err_fd = -1
+	};
+	error = fd_event(&vq->kick_fd);
+	if (!error)
+		error = fd_event(&vq->call_fd);
+	if (!error)
+		error = fd_event(&vq->err_fd);
+	if (!error)
+		error = make_driver(vq, layout);
+	if (!error)
+		error = hand_over(vq, layout);
+	if (error)
+		vhu_vq_free(vq);
+	else
+		*ret = vq;
+	return error;
+}
+
+VHU_EXPORT int vhu_vq_stop(struct vhu_vq *vq)
+{
+	return vhu_frontend_vring_stop(vq->frontend, vq->config.index, NULL);
+}
+
+VHU_EXPORT void vhu_vq_free(struct vhu_vq *vq)
+{
+	if (!vq)
+		return;
+	vring_driver_free(vq->driver);
+	fd_close(&vq->kick_fd);
+	fd_close(&vq->call_fd);
+	fd_close(&vq->err_fd);
+	free(vq);
+}
+
+VHU_EXPORT int vhu_vq_add(struct vhu_vq *vq, const struct vhu_buffer *buffers, unsigned n,
+                          void *token)
+{
+	return vring_driver_add(vq->driver, (const struct vring_buffer *)buffers, n, token);
+}
+
+VHU_EXPORT int vhu_vq_kick(struct vhu_vq *vq)
+{
+	return vring_driver_kick_needed(vq->driver) ? fd_signal(vq->kick_fd) : 0;
+}
+
+VHU_EXPORT int vhu_vq_get(struct vhu_vq *vq, void **ret_token, uint32_t *ret_written)
+{
+	int error = 0;
+
+	if (vring_driver_get(vq->driver, ret_token, ret_written, &error))
+		return 1;
+	return error;
+}
+
+VHU_EXPORT bool vhu_vq_arm(struct vhu_vq *vq)
+{
+	return vring_driver_arm(vq->driver);
+}
+
+VHU_EXPORT int vhu_vq_call_fd(const struct vhu_vq *vq)
+{
+	return vq->call_fd;
+}
+
+VHU_EXPORT bool vhu_vq_broken(const struct vhu_vq *vq)
+{
+	return vq->broken;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Sleeps once on everything that may happen. 0 or -errno. */
+static int sleep_once(struct vhu_vq *vq, int timeout_ms)
+{
+	struct pollfd fds[] = {
+		{ .fd = vq->call_fd, .events = POLLIN },
+		{ .fd = vq->err_fd, .events = POLLIN },
+		{ .fd = vhu_frontend_fd(vq->frontend), .events = POLLIN },
+	};
+
+	if (poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms) < 0)
+		return errno == EINTR ? 0 : -errno;
+	if (fds[0].revents)
+		fd_drain(vq->call_fd);
+	if (fds[1].revents && fd_drain(vq->err_fd))
+		vq->broken = true;
+	return fds[2].revents ? vhu_frontend_run(vq->frontend, 0) : 0;
+}
+
+VHU_EXPORT int vhu_vq_wait(struct vhu_vq *vq, int timeout_ms)
+{
+	const int64_t deadline = now_ms() + timeout_ms;
+
+	for (;;) {
+		int64_t left = timeout_ms < 0 ? -1 : deadline - now_ms();
+		int error;
+
+		if (vring_driver_arm(vq->driver)) {
+			vring_driver_quiet(vq->driver);
+			return 1;
+		}
+		if (timeout_ms >= 0 && left <= 0)
+			return 0;
+		error = sleep_once(vq, (int)left);
+		if (error)
+			return error;
+	}
+}
