@@ -30,134 +30,134 @@ SANITIZERS = {
 
 
 class Skip(Exception):
-    """Raised by a suite that can't run; @in_debian: a package would cure it."""
+  """Raised by a suite that can't run; @in_debian: a package would cure it."""
 
-    def __init__(self, why, in_debian=False):
-        super().__init__(why)
-        self.in_debian = in_debian
+  def __init__(self, why, in_debian=False):
+    super().__init__(why)
+    self.in_debian = in_debian
 
 
 class Suite:
-    def __init__(self, name, function, about, needs='', limit=180):
-        self.name = name
-        self.function = function
-        self.about = about
-        self.needs = needs.split()  # commands, or @pkg-config modules
-        self.limit = limit          # seconds
+  def __init__(self, name, function, about, needs='', limit=180):
+    self.name = name
+    self.function = function
+    self.about = about
+    self.needs = needs.split()  # commands, or @pkg-config modules
+    self.limit = limit          # seconds
 
-    def lacking(self):
-        return ' '.join(need for need in self.needs if not is_there(need))
+  def lacking(self):
+    return ' '.join(need for need in self.needs if not is_there(need))
 
 
 def is_there(need):
-    if need.startswith('@'):
-        return os.system(f'pkg-config --exists {need[1:]}') == 0
-    return shutil.which(need) is not None
+  if need.startswith('@'):
+    return os.system(f'pkg-config --exists {need[1:]}') == 0
+  return shutil.which(need) is not None
 
 
 def jobs():
-    return os.environ.get('JOBS') or str(len(os.sched_getaffinity(0)))
+  return os.environ.get('JOBS') or str(len(os.sched_getaffinity(0)))
 
 
 def script(name, *arguments):
-    def suite(runner):
-        code, _ = runner.run(os.path.join('scripts', name), *arguments)
-        runner.tally.add_step(name, code)
-    return suite
+  def suite(runner):
+    code, _ = runner.run(os.path.join('scripts', name), *arguments)
+    runner.tally.add_step(name, code)
+  return suite
 
 
 def format_(runner):
-    names = [name for name in project_files() if name.endswith(('.c', '.h'))]
-    code, _ = runner.run('clang-format-14', '--dry-run', '-Werror', *names)
-    runner.tally.add_step('clang-format-14', code)
+  names = [name for name in project_files() if name.endswith(('.c', '.h'))]
+  code, _ = runner.run('clang-format-14', '--dry-run', '-Werror', *names)
+  runner.tally.add_step('clang-format-14', code)
 
 
 def build(runner, folder, options, env):
-    """Sets the folder up if need be; true if it builds."""
-    if not os.path.exists(os.path.join(ROOT, folder, 'build.ninja')):
-        shutil.rmtree(os.path.join(ROOT, folder, 'meson-private'), ignore_errors=True)
-        code, _ = runner.run('meson', 'setup', folder, *options, env=env)
-        if code != 0:
-            runner.tally.fail(f'meson setup {folder}')
-            return False
-    code, _ = runner.run('ninja', '-C', folder, f'-j{jobs()}')
-    runner.tally.add_step(f'build of {folder}', code)
-    return code == 0
+  """Sets the folder up if need be; true if it builds."""
+  if not os.path.exists(os.path.join(ROOT, folder, 'build.ninja')):
+    shutil.rmtree(os.path.join(ROOT, folder, 'meson-private'), ignore_errors=True)
+    code, _ = runner.run('meson', 'setup', folder, *options, env=env)
+    if code != 0:
+      runner.tally.fail(f'meson setup {folder}')
+      return False
+  code, _ = runner.run('ninja', '-C', folder, f'-j{jobs()}')
+  runner.tally.add_step(f'build of {folder}', code)
+  return code == 0
 
 
 def randomises_too_much():
-    """Whether the sanitizer's shadow would collide with addresses of the kernel's choice."""
-    try:
-        with open('/proc/sys/vm/mmap_rnd_bits', encoding='ascii') as file:
-            return int(file.read()) > 28 and os.system('setarch -R true 2>/dev/null') == 0
-    except OSError:
-        return False
+  """Whether the sanitizer's shadow would collide with addresses of the kernel's choice."""
+  try:
+    with open('/proc/sys/vm/mmap_rnd_bits', encoding='ascii') as file:
+      return int(file.read()) > 28 and os.system('setarch -R true 2>/dev/null') == 0
+  except OSError:
+    return False
 
 
 def tests(name, *suites):
-    """Builds with the tests and runs them: all, or those of the named Meson suites."""
-    def suite(runner):
-        folder = f'build/check/{name}'
-        options, env = MESON_SETS[name]
-        if not build(runner, folder, ['-Dtests=true', '-Dwerror=true', *options], env):
-            return
-        log = os.path.join(ROOT, folder, 'meson-logs', 'testlog.json')
-        if os.path.exists(log):
-            os.unlink(log)
-        wrap = ['setarch', '-R'] if name == 'tsan' and randomises_too_much() else []
-        code, _ = runner.run(*wrap, 'meson', 'test', '-C', folder, '--no-rebuild',
-                             '--print-errorlogs', '--timeout-multiplier', '3',
-                             *[word for s in suites for word in ('--suite', s)], env=SANITIZERS)
-        if os.path.exists(log):
-            runner.tally.add_meson(log)
-        else:
-            runner.tally.fail('no test is defined')
-        if code != 0 and not runner.tally.failed:
-            runner.tally.fail(f'meson test: exit code {code}')
-    return suite
+  """Builds with the tests and runs them: all, or those of the named Meson suites."""
+  def suite(runner):
+    folder = f'build/check/{name}'
+    options, env = MESON_SETS[name]
+    if not build(runner, folder, ['-Dtests=true', '-Dwerror=true', *options], env):
+      return
+    log = os.path.join(ROOT, folder, 'meson-logs', 'testlog.json')
+    if os.path.exists(log):
+      os.unlink(log)
+    wrap = ['setarch', '-R'] if name == 'tsan' and randomises_too_much() else []
+    code, _ = runner.run(*wrap, 'meson', 'test', '-C', folder, '--no-rebuild',
+                         '--print-errorlogs', '--timeout-multiplier', '3',
+                         *[word for s in suites for word in ('--suite', s)], env=SANITIZERS)
+    if os.path.exists(log):
+      runner.tally.add_meson(log)
+    else:
+      runner.tally.fail('no test is defined')
+    if code != 0 and not runner.tally.failed:
+      runner.tally.fail(f'meson test: exit code {code}')
+  return suite
 
 
 def release(runner):
-    build(runner, 'build', ['-Dbuildtype=release', '-Dwerror=false'], {})
+  build(runner, 'build', ['-Dbuildtype=release', '-Dwerror=false'], {})
 
 
 def program(name):
-    """A program of "make"; it was built by the suite release, or long before."""
-    path = os.path.join(ROOT, 'build', name)
-    if not os.access(path, os.X_OK):
-        raise Skip(f'build/{name} is not built')
-    return path
+  """A program of "make"; it was built by the suite release, or long before."""
+  path = os.path.join(ROOT, 'build', name)
+  if not os.access(path, os.X_OK):
+    raise Skip(f'build/{name} is not built')
+  return path
 
 
 def man(runner):
-    program('tools/vhu')
-    script('check-man', 'build')(runner)
+  program('tools/vhu')
+  script('check-man', 'build')(runner)
 
 
 def python_tests(folder):
-    """Each test_*.py is given the daemon's path; the vhu command's is in VHU."""
-    def suite(runner):
-        env = {'VHU_BLK': program('daemons/vhu-blk'), 'VHU': program('tools/vhu')}
-        names = sorted(glob.glob(os.path.join(ROOT, folder, 'test_*.py')))
-        if not names:
-            raise Skip(f'no test in {folder}')
-        for path in names:
-            name = os.path.relpath(path, ROOT)
-            code, output = runner.run(sys.executable, name, '--daemon', env['VHU_BLK'], env=env)
-            runner.tally.add_program(name, code, output)
-    return suite
+  """Each test_*.py is given the daemon's path; the vhu command's is in VHU."""
+  def suite(runner):
+    env = {'VHU_BLK': program('daemons/vhu-blk'), 'VHU': program('tools/vhu')}
+    names = sorted(glob.glob(os.path.join(ROOT, folder, 'test_*.py')))
+    if not names:
+      raise Skip(f'no test in {folder}')
+    for path in names:
+      name = os.path.relpath(path, ROOT)
+      code, output = runner.run(sys.executable, name, '--daemon', env['VHU_BLK'], env=env)
+      runner.tally.add_program(name, code, output)
+  return suite
 
 
 def demo(runner):
-    code, _ = runner.run(program('tools/vhu'), 'demo')
-    runner.tally.add_step('vhu demo', code)
+  code, _ = runner.run(program('tools/vhu'), 'demo')
+  runner.tally.add_step('vhu demo', code)
 
 
 def vm(runner):
-    code, output = runner.run('scripts/vm/setup')
-    if code != 0:
-        raise Skip('scripts/vm/setup: ' + (output.strip().split('\n') or ['?'])[-1], True)
-    python_tests('tests/vm')(runner)
+  code, output = runner.run('scripts/vm/setup')
+  if code != 0:
+    raise Skip('scripts/vm/setup: ' + (output.strip().split('\n') or ['?'])[-1], True)
+  python_tests('tests/vm')(runner)
 
 
 SUITES = [
