@@ -6,7 +6,6 @@ and fills its tally. Builds are folders of their own under build/check/; the
 programs that the last suites run are those of "make", in build/.
 """
 
-import glob
 import os
 import shutil
 import sys
@@ -134,18 +133,20 @@ def man(runner):
   script('check-man', 'build')(runner)
 
 
-def python_tests(folder):
-  """Each test_*.py is given the daemon's path; the vhu command's is in VHU."""
-  def suite(runner):
-    env = {'VHU_BLK': program('daemons/vhu-blk'), 'VHU': program('tools/vhu')}
-    names = sorted(glob.glob(os.path.join(ROOT, folder, 'test_*.py')))
-    if not names:
-      raise Skip(f'no test in {folder}')
-    for path in names:
-      name = os.path.relpath(path, ROOT)
-      code, output = runner.run(sys.executable, name, '--daemon', env['VHU_BLK'], env=env)
-      runner.tally.add_program(name, code, output)
-  return suite
+def run_python(runner, name, *arguments):
+  """The daemon's path is an argument, for convenience both programs are in the environment."""
+  env = {'VHU_BLK': program('daemons/vhu-blk'), 'VHU': program('tools/vhu')}
+  code, output = runner.run(sys.executable, name, *arguments, '--daemon', env['VHU_BLK'], env=env)
+  runner.tally.add_program(name, code, output)
+
+
+def blackbox(runner):
+  names = [name for name in project_files('tests/blackbox')
+           if os.path.basename(name).startswith('test_') and name.endswith('.py')]
+  if not names:
+    raise Skip('there is no test in tests/blackbox')
+  for name in names:
+    run_python(runner, name)
 
 
 def demo(runner):
@@ -154,10 +155,11 @@ def demo(runner):
 
 
 def vm(runner):
+  program('daemons/vhu-blk')
   code, output = runner.run('scripts/vm/setup')
   if code != 0:
     raise Skip('scripts/vm/setup: ' + (output.strip().split('\n') or ['?'])[-1], True)
-  python_tests('tests/vm')(runner)
+  run_python(runner, 'tests/vm/test_vm.py', 'check', '--control', 'tests/vm/naive_backend.py')
 
 
 SUITES = [
@@ -176,7 +178,7 @@ SUITES = [
     Suite('release', release, 'the programs of "make", for what follows', 'meson ninja'),
     Suite('man', man, 'a man page per program that names every option', 'groff'),
     Suite('install', script('check-install'), 'what "make install" leaves works for others'),
-    Suite('blackbox', python_tests('tests/blackbox'), 'vhu-blk from outside'),
+    Suite('blackbox', blackbox, 'vhu-blk from outside'),
     Suite('demo', demo, '"make demo"', limit=60),
     Suite('vm', vm, 'a Linux guest behind a vIOMMU', limit=420),
 ]
