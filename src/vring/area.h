@@ -50,7 +50,7 @@ static inline bool area_is_mapped(const struct vring_area *area)
 
 static inline bool area_holds(const struct vring_area *area, uint32_t offset, size_t len)
 {
-	return area_is_mapped(area) && len <= area->len && offset <= area->len - len;
+	return area_is_mapped(area) && offset < area->len && len <= area->len - offset;
 }
 
 /* Copies at an offset, whatever pieces that takes; inside the part, or our bug. */
