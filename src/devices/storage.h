@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Where a disk's bytes are: a file, a block device, or memory. Opens it and
+ * finds out what it can do; moves no data (engine.h does).
+ *
+ * Opened and closed by one thread; in between nothing changes and every thread
+ * may read it.
+ */
+#ifndef DEVICES_STORAGE_H
+#define DEVICES_STORAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct storage {
+	int fd;      /* -1: memory */
+	void *bytes; /* memory; NULL: a file */
+	uint64_t size;
+	bool read_only;
+	bool direct;    /* opened past the page cache */
+	bool in_memory; /* no access ever sleeps on a disk */
+	bool nowait;    /* reads can be tried without sleeping */
+	/* What addresses, lengths and offsets must be multiples of; 1: of nothing. */
+	unsigned align;
+};
+
+struct storage_fault {
+	char text[240];
+};
+
+/*
+ * Opens a regular file or a block device. 0, or -errno with *why saying what is
+ * wrong and what to do, without the file's name. -EINVAL: neither of the two, empty, or
+ * @direct where the file system can't.
+ */
+int storage_open(struct storage *storage, const char *path, bool read_only, bool direct,
+                 struct storage_fault *why);
+
+/* A disk of zeros that lasts as long as the storage. 0, or -errno with *why. */
+int storage_open_memory(struct storage *storage, uint64_t size, bool read_only,
+                        struct storage_fault *why);
+
+void storage_close(struct storage *storage);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What can be a disk, what is said of what can't, and iovecs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "devices/iovec.h"
+#include "devices/storage.h"
+#include "fake_queue.h"
+
+static void what_is_no_disk_is_refused_with_a_reason(void **state)
+{
+	static const struct {
+		const char *path;
+		bool read_only;
+		int error;
+		const char *says;
+	} cases[] = {
+		{ "/nonexistent/disk", false, -ENOENT, "truncate" },
+		{ ".", false, -EISDIR, "regular file" },
+		{ ".", true, -EINVAL, "neither" },
+		{ "/dev/null", false, -EINVAL, "neither" },
+		{ "test-storage-pipe", true, -EINVAL, "neither" },
+	};
+
+	unlink("test-storage-pipe");
+	assert_return_code(mkfifo("test-storage-pipe", 0600), 0);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct storage_fault why = { "" };
+		struct storage storage;
+
+		assert_int_equal(
+			storage_open(&storage, cases[i].path, cases[i].read_only, false, &why),
+			cases[i].error);
+		assert_non_null(strstr(why.text, cases[i].says));
+	}
+	unlink("test-storage-pipe");
+}
+
+static void an_empty_file_is_refused(void **state)
+{
+	struct storage_fault why;
+	struct storage storage;
+	char path[64];
+	int fd = fake_file(true, 0, path);
+
+	assert_int_equal(storage_open(&storage, path, false, false, &why), -EINVAL);
+	assert_non_null(strstr(why.text, "empty"));
+	close(fd);
+}
+
+static void size_and_place_are_found(void **state)
+{
+	for (int in_memory = 0; in_memory < 2; in_memory++) {
+		struct storage_fault why;
+		struct storage storage;
+		char path[64];
+		int fd = fake_file(in_memory, 12345, path);
+
+		assert_int_equal(storage_open(&storage, path, true, false, &why), 0);
+		assert_int_equal(storage.size, 12345);
+		assert_int_equal(storage.in_memory, in_memory);
+		assert_true(storage.read_only);
+		assert_int_equal(storage.align, 1);
+		storage_close(&storage);
+		assert_int_equal(storage.fd, -1);
+		close(fd);
+	}
+}
+
+static void too_much_memory_is_refused(void **state)
+{
+	struct storage_fault why;
+	struct storage storage;
+
+	assert_int_equal(storage_open_memory(&storage, 1ull << 60, false, &why), -ENOMEM);
+	assert_non_null(strstr(why.text, "less"));
+}
+
+static void dropping_the_front(void **state)
+{
+	static char a[4], b[4];
+	static const struct {
+		uint64_t bytes;
+		unsigned n;
+		size_t first;
+	} cases[] = {
+		{ 0, 3, 4 }, { 1, 3, 3 }, { 4, 1, 4 }, { 5, 1, 3 }, { 8, 0, 0 }, { 9, 0, 0 }
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct iovec all[] = { { NULL, 0 }, { a, 4 }, { NULL, 0 }, { b, 4 } };
+		struct iovec *iov = all;
+		unsigned n = 4;
+
+		iovec_drop_front(&iov, &n, cases[i].bytes);
+		assert_int_equal(n, cases[i].n);
+		if (n)
+			assert_int_equal(iov->iov_len, cases[i].first);
+	}
+}
+
+static void dropping_the_last_byte(void **state)
+{
+	char a[2];
+	struct iovec iov[] = { { NULL, 0 }, { a, 2 }, { NULL, 0 } };
+	unsigned n = 3;
+
+	assert_ptr_equal(iovec_drop_last(iov, &n), a + 1);
+	assert_int_equal(n, 2);
+	assert_ptr_equal(iovec_drop_last(iov, &n), a);
+	assert_null(iovec_drop_last(iov, &n));
+}
+
+static void copies_stop_at_the_shorter_side(void **state)
+{
+	char a[3] = "abc", b[3] = "def", got[8] = "";
+	struct iovec iov[] = { { a, 3 }, { NULL, 0 }, { b, 3 } };
+
+	assert_int_equal(iovec_read(iov, 3, got, 4), 4);
+	assert_string_equal(got, "abcd");
+	assert_int_equal(iovec_read(iov, 3, got, 8), 6);
+	assert_int_equal(iovec_write(iov, 3, "12345", 5), 5);
+	assert_memory_equal(a, "123", 3);
+	assert_memory_equal(b, "45f", 3);
+	assert_int_equal(iovec_write(iov, 3, "1234567", 7), 6);
+}
+
+static void alignment_is_of_address_and_length(void **state)
+{
+	struct iovec iov[] = { { (void *)4096, 512 }, { (void *)1024, 1024 } };
+
+	assert_true(iovec_is_aligned(iov, 2, 512));
+	assert_false(iovec_is_aligned(iov, 2, 1024));
+	assert_true(iovec_is_aligned(iov, 2, 1));
+	iov[1].iov_base = (void *)1025;
+	assert_false(iovec_is_aligned(iov, 2, 512));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_no_disk_is_refused_with_a_reason),
+		cmocka_unit_test(an_empty_file_is_refused),
+		cmocka_unit_test(size_and_place_are_found),
+		cmocka_unit_test(too_much_memory_is_refused),
+		cmocka_unit_test(dropping_the_front),
+		cmocka_unit_test(dropping_the_last_byte),
+		cmocka_unit_test(copies_stop_at_the_shorter_side),
+		cmocka_unit_test(alignment_is_of_address_and_length),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
