@@ -33,13 +33,15 @@ MODES = {mode.name: mode for mode in (
 
 
 class Job:
-  """name: a job of scripts/vm/init. mib and writers: for the demo job."""
+  """name: a job of scripts/vm/init. mib and writers: for the demo job. firmware: it looks at the
+  disk first, and so starts the device once before the kernel does."""
 
-  def __init__(self, name, mib=16, writers=1, cpus=1):
+  def __init__(self, name, mib=16, writers=1, cpus=1, firmware=False):
     self.name = name
     self.mib = mib
     self.writers = writers
     self.cpus = cpus
+    self.firmware = firmware
 
   def words(self):
     return f'vhu.job={self.name} vhu.mib={self.mib} vhu.writers={self.writers}'
@@ -55,8 +57,15 @@ class Result:
     self.stats = {}
     self.problems = []
     self.console = ''
+    self.qemu_log = ''
     self.daemon_log = ''
     self.seconds = 0.0
+
+  def logs(self):
+    """The ends of all logs, for a person who has to find out why."""
+    return '\n'.join(f'--- {name}\n{text}' for name, text in (
+      ('console of the VM', self.console), ('QEMU', self.qemu_log),
+      ('daemon', self.daemon_log)) if text)
 
   def number(self, key):
     """A figure of either side; None if nobody said it."""
@@ -103,7 +112,8 @@ def qemu_arguments(mode, job, folder, device, extra):
   argv = ['qemu-system-x86_64', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
           '-machine', f'q35,accel={accel},kernel-irqchip=split,memory-backend=m0',
           '-object', 'memory-backend-memfd,id=m0,size=512M,share=on',
-          '-cpu', cpu, '-smp', str(job.cpus)]
+          '-cpu', cpu, '-smp', str(job.cpus),
+          '-boot', 'strict=' + ('off' if job.firmware else 'on')]
   if mode.viommu:
     argv += ['-device', 'intel-iommu,intremap=on,device-iotlb=on']
   argv += ['-device', 'pcie-root-port,id=rp0'] + device
@@ -178,12 +188,10 @@ def watch(vm, result, folder, timeout, progress):
   elif status != 0:
     result.problems.append(f'QEMU ended with status {status}')
   tick()
-  result.console = tail(os.path.join(folder, 'console'), 70)
-  said = vm.log()
-  if said:
-    result.problems.append(f'QEMU said:\n{said}')
+  result.console = tail(os.path.join(folder, 'console'), 45)
+  result.qemu_log = vm.log()
   end = result.guest.get('end', 'nothing (did its kernel panic?)')
   if end != 'ok':
     result.problems.append(f'the job ended with: {end}')
   if not result.guest and status != 0 and not result.console:
-    raise KitError('\n'.join(result.problems))
+    raise KitError('\n'.join(result.problems + [result.qemu_log]))
