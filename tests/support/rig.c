@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Threads and life of the rig. */
+#include "support/rig.h"
+
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+#define REGION_SIZE_DEFAULT (UINT64_C(4) << 20)
+
+/* How the test's thread speaks to the others. */
+struct rig_control {
+	int wake; /* of the server's thread */
+	_Atomic bool stats_wanted;
+	_Atomic bool ended; /* the session */
+	_Atomic bool quit;  /* workers */
+	struct vhu_stats stats;
+};
+
+static void serve_stats(struct rig *rig)
+{
+	struct rig_control *control = rig->control;
+
+	fd_drain(control->wake);
+	if (!atomic_load(&control->stats_wanted))
+		return;
+	vhu_server_stats(rig->server, &control->stats);
+	atomic_store(&control->stats_wanted, false);
+}
+
+static void *run_server(void *opaque)
+{
+	struct rig *rig = opaque;
+	struct pollfd fds[] = {
+		{ .fd = vhu_server_fd(rig->server), .events = POLLIN },
+		{ .fd = rig->control->wake, .events = POLLIN },
+	};
+
+	while (!vhu_server_done(rig->server)) {
+		if (vhu_server_run(rig->server, 0))
+			break;
+		if (vhu_server_done(rig->server))
+			break;
+		poll(fds, 2, 20);
+		serve_stats(rig);
+	}
+	vhu_server_stats(rig->server, &rig->control->stats);
+	atomic_store(&rig->control->ended, true);
+	return NULL;
+}
+
+struct worker_start {
+	struct rig *rig;
+	unsigned index;
+};
+
+static void *run_worker(void *opaque)
+{
+	struct worker_start start = *(struct worker_start *)opaque;
+
+	free(opaque);
+	while (!atomic_load(&start.rig->control->quit))
+		if (vhu_worker_run(start.rig->workers[start.index], 1000))
+			break;
+	return NULL;
+}
+
+static void make_memory(struct rig *rig)
+{
+	uint64_t sizes[8];
+	unsigned n = rig->config.n_regions ? rig->config.n_regions : 1;
+	uint64_t size = rig->config.region_size ? rig->config.region_size : REGION_SIZE_DEFAULT;
+
+	assert_true(n <= ARRAY_SIZE(sizes));
+	for (unsigned i = 0; i < n; i++)
+		sizes[i] = size;
+	assert_int_equal(vhu_guestmem_new(sizes, n, &rig->mem), 0);
+	rig->memory_size = n * size;
+	rig->memory = vhu_guestmem_ptr(rig->mem, 0, rig->memory_size);
+}
+
+static void make_server(struct rig *rig, int fd)
+{
+	const struct vhu_server_config config = {
+		.ops = &rig_device_ops,
+		.dev = rig->device,
+		.workers = rig->config.n_workers ? rig->workers : NULL,
+		.n_workers = rig->config.n_workers,
+		.iotlb_entries = rig->config.iotlb_entries,
+		.no_iommu = rig->config.no_iommu,
+		.no_miss_hints = rig->config.no_miss_hints,
+	};
+
+	assert_true(rig->config.n_workers <= RIG_WORKERS_MAX);
+	for (unsigned i = 0; i < rig->config.n_workers; i++)
+		assert_int_equal(vhu_worker_new(&rig->workers[i]), 0);
+	assert_int_equal(vhu_server_new(&config, fd, &rig->server), 0);
+}
+
+static void start_threads(struct rig *rig)
+{
+	for (unsigned i = 0; i < rig->config.n_workers; i++) {
+		struct worker_start *start = malloc(sizeof(*start));
+
+		assert_non_null(start);
+		*start = (struct worker_start){ rig, i };
+		assert_int_equal(pthread_create(&rig->worker_threads[i], NULL, run_worker, start),
+		                 0);
+	}
+	assert_int_equal(pthread_create(&rig->server_thread, NULL, run_server, rig), 0);
+}
+
+struct rig *rig_new(const struct rig_config *config)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+	int pair[2];
+
+	assert_non_null(rig);
+	rig->config = *config;
+	if (!rig->config.queues)
+		rig->config.queues = 2;
+	assert_true(rig->config.queues <= RIG_QUEUES_MAX);
+	for (unsigned i = 0; i < RIG_QUEUES_MAX; i++)
+		rig->rings[i] = (struct rig_ring){ .kick = -1, .call = -1, .err = -1 };
+	rig->control = calloc(1, sizeof(*rig->control));
+	assert_non_null(rig->control);
+	assert_int_equal(fd_event(&rig->control->wake), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	rig->main = pair[0];
+	rig->back = -1;
+	make_memory(rig);
+	rig->device = rig_device_new(rig->config.queues, rig->config.features);
+	make_server(rig, pair[1]);
+	start_threads(rig);
+	return rig;
+}
+
+/* A thread that does not end would hang the suite; a dead test says more. */
+static void join(pthread_t thread, const char *what)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += PEER_PATIENCE / 1000;
+	if (pthread_timedjoin_np(thread, NULL, &until)) {
+		fprintf(stderr, "the %s's thread does not end\n", what);
+		abort();
+	}
+}
+
+void rig_free(struct rig *rig)
+{
+	fd_close(&rig->main);
+	fd_close(&rig->back);
+	rig_release(rig);
+	join(rig->server_thread, "server");
+	vhu_server_free(rig->server);
+	atomic_store(&rig->control->quit, true);
+	for (unsigned i = 0; i < rig->config.n_workers; i++) {
+		vhu_worker_wake(rig->workers[i]);
+		join(rig->worker_threads[i], "worker");
+		vhu_worker_free(rig->workers[i]);
+	}
+	for (unsigned i = 0; i < RIG_QUEUES_MAX; i++) {
+		vring_driver_free(rig->rings[i].driver);
+		fd_close(&rig->rings[i].kick);
+		fd_close(&rig->rings[i].call);
+		fd_close(&rig->rings[i].err);
+	}
+	rig_device_free(rig->device);
+	vhu_guestmem_free(rig->mem);
+	fd_close(&rig->control->wake);
+	free(rig->control);
+	free(rig);
+}
+
+static bool wait_until(_Atomic bool *flag, bool value)
+{
+	for (int ms = 0; ms < PEER_PATIENCE; ms++) {
+		if (atomic_load(flag) == value)
+			return true;
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	return false;
+}
+
+struct vhu_stats rig_stats(struct rig *rig)
+{
+	struct rig_control *control = rig->control;
+
+	if (!atomic_load(&control->ended)) {
+		atomic_store(&control->stats_wanted, true);
+		fd_signal(control->wake);
+		assert_true(wait_until(&control->stats_wanted, false) ||
+		            atomic_load(&control->ended));
+	}
+	return control->stats;
+}
+
+int rig_wait_end(struct rig *rig)
+{
+	return wait_until(&rig->control->ended, true) ? 0 : -ETIMEDOUT;
+}
