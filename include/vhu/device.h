@@ -95,7 +95,7 @@ struct vhu_device_ops {
 	 */
 	int (*config_get)(void *dev, uint32_t offset, void *buf, uint32_t len);
 	int (*config_set)(void *dev, uint32_t offset, const void *buf, uint32_t len,
-			  bool migration);
+	                  bool migration);
 
 	/**
 	 * @reset: back to the initial state; all queues are stopped.
@@ -153,7 +153,7 @@ void vhu_request_complete(struct vhu_request *req, uint32_t written);
  * epoll_ctl(2).
  */
 int vhu_queue_watch(struct vhu_queue *queue, int fd,
-		    void (*ready)(void *dev, struct vhu_queue *queue));
+                    void (*ready)(void *dev, struct vhu_queue *queue));
 
 /**
  * vhu_queue_index - the queue's number, from 0.

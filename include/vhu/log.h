@@ -30,7 +30,7 @@ enum vhu_log_level {
  * Ownership: both strings are valid during the call only.
  */
 typedef void vhu_log_fn(enum vhu_log_level level, const char *subject, const char *text,
-			void *opaque);
+                        void *opaque);
 
 /**
  * vhu_log_set - choose where lines go.

@@ -52,8 +52,8 @@ static inline struct list *list_pop(struct list *list)
 #define list_for_each(pos, list) for ((pos) = (list)->next; (pos) != (list); (pos) = (pos)->next)
 
 /* The current node may be removed. */
-#define list_for_each_safe(pos, tmp, list)                                                         \
-	for ((pos) = (list)->next, (tmp) = (pos)->next; (pos) != (list);                            \
+#define list_for_each_safe(pos, tmp, list)                               \
+	for ((pos) = (list)->next, (tmp) = (pos)->next; (pos) != (list); \
 	     (pos) = (tmp), (tmp) = (pos)->next)
 
 #endif

@@ -12,10 +12,10 @@ bool log_wanted(enum vhu_log_level level);
 void log_line(enum vhu_log_level level, const char *subject, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-#define log_at(level, subject, ...)                                                                \
-	do {                                                                                       \
-		if (log_wanted(level))                                                             \
-			log_line(level, subject, __VA_ARGS__);                                     \
+#define log_at(level, subject, ...)                            \
+	do {                                                   \
+		if (log_wanted(level))                         \
+			log_line(level, subject, __VA_ARGS__); \
 	} while (0)
 
 #define log_error(subject, ...)   log_at(VHU_LOG_ERROR, subject, __VA_ARGS__)

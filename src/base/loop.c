@@ -38,7 +38,7 @@ void loop_done(struct loop *loop)
 }
 
 int loop_add(struct loop *loop, struct loop_source *source, int fd, uint32_t events,
-	     void (*ready)(struct loop_source *source, uint32_t events))
+             void (*ready)(struct loop_source *source, uint32_t events))
 {
 	struct epoll_event event = { .events = events, .data.ptr = source };
 

@@ -45,7 +45,7 @@ void loop_done(struct loop *loop);
 
 /* @events: EPOLLIN and so on, level-triggered. 0 or -errno of epoll_ctl(2). */
 int loop_add(struct loop *loop, struct loop_source *source, int fd, uint32_t events,
-	     void (*ready)(struct loop_source *source, uint32_t events));
+             void (*ready)(struct loop_source *source, uint32_t events));
 int loop_change(struct loop *loop, struct loop_source *source, uint32_t events);
 /* No callback comes after this, also not of events already fetched. */
 void loop_remove(struct loop *loop, struct loop_source *source);

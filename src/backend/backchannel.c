@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The back-channel: holes come up from lanes, misses go out, replies come in,
+ * verdicts go down. What a miss means is in iotlb/pending; here is what it takes
+ * to send one and whom to wake.
+ *
+ * Thread: the session's.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "backend/session.h"
+#include "base/log.h"
+
+/* Replies read before other sockets have their turn. */
+#define READ_BATCH 256u
+
+static void update_events(struct session *session)
+{
+	uint32_t events = EPOLLIN;
+
+	if (!session->back)
+		return;
+	if (channel_waiting(session->back))
+		events |= EPOLLOUT;
+	if (events != session->back_events)
+		loop_change(session->loop, &session->back_source, events);
+	session->back_events = events;
+}
+
+/* Nothing is missing any more: the worker looks again, or gives up. */
+static void slot_settle(struct vhu_queue *queue, struct slot *slot)
+{
+	uint8_t verdict = slot->verdict ? slot->verdict : SLOT_FILLED;
+
+	slot->verdict = 0;
+	/* release: the map and the ticket; pairs with slot_take() */
+	atomic_store_explicit(&slot->state, verdict, memory_order_release);
+	queue_wake(queue);
+}
+
+static void pending_waits(void *opaque, unsigned ring, unsigned slot)
+{
+	struct session *session = opaque;
+
+	session->rings[ring].queue->slots[slot].waiting++;
+}
+
+static void pending_resolved(void *opaque, unsigned ring, unsigned slot,
+                             enum pending_verdict verdict)
+{
+	static const uint8_t states[] = {
+		[PENDING_FILLED] = SLOT_FILLED,
+		[PENDING_RETRY] = SLOT_RETRY,
+		[PENDING_REFUSED] = SLOT_REFUSED,
+	};
+	struct session *session = opaque;
+	struct vhu_queue *queue = session->rings[ring].queue;
+	struct slot *its = &queue->slots[slot];
+
+	assert(its->waiting > 0);
+	if (states[verdict] > its->verdict)
+		its->verdict = states[verdict];
+	if (--its->waiting == 0)
+		slot_settle(queue, its);
+}
+
+static void pending_ticket(void *opaque, unsigned ring, unsigned slot, uint64_t seq)
+{
+	struct session *session = opaque;
+	struct ring *its = &session->rings[ring];
+
+	/* release: before the miss is sent; pairs with must_hold() */
+	atomic_store_explicit(&its->queue->slots[slot].ticket, seq, memory_order_release);
+	its->last_ticket = seq;
+}
+
+const struct pending_ops backchannel_pending_ops = {
+	.waits = pending_waits,
+	.resolved = pending_resolved,
+	.ticket = pending_ticket,
+};
+
+/* Who found the miss table full tries again, now that something was resolved. */
+static void wake_starved(struct session *session)
+{
+	for (unsigned i = 0; i < session->n_rings; i++) {
+		struct ring *ring = &session->rings[i];
+
+		if (!ring->starved || !ring->queue)
+			continue;
+		ring->starved = false;
+		for (unsigned s = 0; s <= ring->config.num; s++) {
+			struct slot *slot = &ring->queue->slots[s];
+
+			if (!slot->starved)
+				continue;
+			slot->starved = false;
+			if (--slot->waiting == 0)
+				slot_settle(ring->queue, slot);
+		}
+	}
+}
+
+void backchannel_updated(struct session *session, struct range range)
+{
+	for (unsigned i = 0; i < session->n_rings; i++) {
+		struct vhu_queue *queue = session->rings[i].queue;
+
+		if (!queue || !atomic_load_explicit(&queue->halted_seen, memory_order_relaxed) ||
+		    !vring_parts_in(&queue->ring, range))
+			continue;
+		atomic_store_explicit(&queue->unhalt, true, memory_order_release);
+		queue_wake(queue);
+	}
+	wake_starved(session);
+}
+
+/* Publishes how far replies have come, and wakes rings whose chains waited for it (S10). */
+static void announce_answered(struct session *session)
+{
+	uint64_t before = atomic_load_explicit(&session->answered, memory_order_relaxed);
+	uint64_t now = pending_answered(session->pending);
+
+	if (now == before)
+		return;
+	/* release: pairs with the loads in request.c and queue.c */
+	atomic_store_explicit(&session->answered, now, memory_order_release);
+	for (unsigned i = 0; i < session->n_rings; i++)
+		if (session->rings[i].queue && session->rings[i].last_ticket > before)
+			queue_wake(session->rings[i].queue);
+}
+
+static void miss_message(const struct hole *hole, bool needs_reply, struct message *ret)
+{
+	message_init(ret, VHU_BE_IOTLB_MSG);
+	ret->header.size = sizeof(ret->payload.iotlb);
+	if (needs_reply)
+		ret->header.flags |= VHU_FLAG_NEED_REPLY;
+	ret->payload.iotlb.type = VHU_IOTLB_MISS;
+	ret->payload.iotlb.iova = hole->addr;
+	ret->payload.iotlb.size = hole->len;
+	ret->payload.iotlb.perm = hole->perm;
+}
+
+static void log_message(const struct session *session, const struct message *message, bool reply)
+{
+	char text[400];
+
+	if (!log_wanted(VHU_LOG_DEBUG))
+		return;
+	message_describe(message, MESSAGE_BACK, reply, text, sizeof(text));
+	log_debug(session->subject, "%s back-channel: %s", reply ? "<-" : "->", text);
+}
+
+void backchannel_send(struct session *session)
+{
+	bool mute = !session_has(session, VHU_PROTOCOL_F_REPLY_ACK);
+	struct message message;
+	struct hole hole;
+	int error = 0;
+
+	/* S6: nothing is said while all rings are stopped. */
+	if (!session->back || !session->n_running)
+		return;
+	while (channel_waiting(session->back) < PENDING_WINDOW &&
+	       pending_next(session->pending, mute, &hole)) {
+		miss_message(&hole, !mute, &message);
+		log_message(session, &message, false);
+		error = channel_queue(session->back, &message);
+		if (error)
+			break;
+		session->counters.misses++;
+	}
+	if (!error)
+		error = channel_flush(session->back);
+	if (error && error != -EAGAIN)
+		backchannel_close(session, strerror(-error));
+	else
+		update_events(session);
+}
+
+void backchannel_silence(struct session *session)
+{
+	if (session->back)
+		pending_unsend(session->pending, channel_drop_waiting(session->back));
+}
+
+/* The part of a hole that is one still: an update may have come meanwhile (S1). */
+static bool want(struct session *session, const struct hole *hole, unsigned ring, unsigned slot)
+{
+	struct hole rest = *hole, miss = { .perm = hole->perm };
+	bool all = true;
+
+	while (rest.len) {
+		struct walk walk;
+		bool found = iotlb_lookup(session->iotlb, rest.addr, rest.perm, &walk);
+		uint64_t step = walk.after < rest.len ? walk.after : rest.len;
+
+		if (!found && !miss.len)
+			miss.addr = rest.addr;
+		if (!found)
+			miss.len += step;
+		rest.addr += step;
+		rest.len -= step;
+		if (miss.len && (found || !rest.len)) {
+			all &= pending_want(session->pending, &miss, ring, slot);
+			miss.len = 0;
+		}
+	}
+	return all;
+}
+
+/* The holes of one slot, those from @at to before @end of a report. */
+static void take_holes(struct session *session, struct vhu_queue *queue, unsigned at, unsigned end)
+{
+	struct hole_report *report = &queue->report;
+	unsigned index = report->slots[at];
+	struct slot *slot = &queue->slots[index];
+	bool all = true;
+
+	/* Held back until all are in: the first may be resolved at once. */
+	slot->waiting++;
+	for (; at < end && session->back; at++)
+		all &= want(session, &report->holes[at], queue->index, index);
+	if (!session->back)
+		slot->verdict = SLOT_REFUSED;
+	else if (!all && !slot->starved) {
+		slot->starved = true;
+		slot->waiting++;
+		session->rings[queue->index].starved = true;
+	}
+	if (--slot->waiting == 0)
+		slot_settle(queue, slot);
+}
+
+void backchannel_reported(struct mail *mail)
+{
+	struct hole_report *report = container_of(mail, struct hole_report, mail);
+	struct vhu_queue *queue = container_of(report, struct vhu_queue, report);
+	struct session *session = queue->session;
+	unsigned end;
+
+	for (unsigned at = 0; at < report->n; at = end) {
+		for (end = at + 1; end < report->n && report->slots[end] == report->slots[at];)
+			end++;
+		take_holes(session, queue, at, end);
+	}
+	/* Dekker with queue_report_open(): one of the two sees the other's store. */
+	atomic_store(&report->posted, false);
+	if (atomic_exchange(&report->wanted, false))
+		queue_wake(queue);
+	backchannel_send(session);
+}
+
+void backchannel_judge(struct session *session)
+{
+	struct hole miss;
+	unsigned unsatisfied;
+
+	if (!pending_has_answered(session->pending))
+		return;
+	unsatisfied = pending_judge(session->pending, &miss);
+	session->counters.unsatisfied += unsatisfied;
+	if (unsatisfied)
+		log_warning(session->subject,
+		            "iova 0x%" PRIx64 " (perm %u) was answered, but not given: %u misses "
+		            "count as refused",
+		            miss.addr, miss.perm, unsatisfied);
+	wake_starved(session);
+	backchannel_send(session);
+}
+
+/* A reply to the oldest miss; false if the channel had to be closed. */
+static bool take_reply(struct session *session, struct message *reply)
+{
+	const struct vhu_header asked = { .request = VHU_BE_IOTLB_MSG };
+	struct message_fault why;
+	struct hole miss;
+
+	log_message(session, reply, true);
+	if (message_check_reply(reply, MESSAGE_BACK, &asked, &why)) {
+		backchannel_close(session, why.text);
+		return false;
+	}
+	switch (pending_reply(session->pending, reply->payload.u64 != 0, &miss)) {
+	case PENDING_ANSWER_NONE:
+		backchannel_close(session, "a reply came to nothing that was asked");
+		return false;
+	case PENDING_ANSWER_NACK:
+		session->counters.refused++;
+		log_warning(session->subject,
+		            "the front-end refused iova 0x%" PRIx64 " for %s: the request fails",
+		            miss.addr, miss.perm == PERM_READ ? "reading" : "writing");
+		break;
+	case PENDING_ANSWERED:
+	case PENDING_ANSWER_VOID: break;
+	}
+	return true;
+}
+
+static void read_replies(struct session *session)
+{
+	struct message reply;
+	int r = 0;
+
+	for (unsigned n = 0; session->back && n < READ_BATCH; n++) {
+		bool good;
+
+		r = channel_recv(session->back, &reply);
+		if (r <= 0)
+			break;
+		good = take_reply(session, &reply);
+		message_close_fds(&reply);
+		if (!good)
+			return;
+	}
+	if (session->back && r < 0)
+		backchannel_close(session, r == -ENOTCONN ? "the front-end closed it"
+		                                          : channel_fault(session->back)->text);
+}
+
+static void back_ready(struct loop_source *source, uint32_t events)
+{
+	struct session *session = container_of(source, struct session, back_source);
+
+	(void)events;
+	read_replies(session);
+	announce_answered(session);
+	wake_starved(session);
+	backchannel_send(session);
+	/* The update that belongs to a reply was sent before it: have it read first. */
+	if (pending_has_answered(session->pending))
+		session_read_main(session);
+}
+
+int backchannel_open(struct session *session, struct channel *channel)
+{
+	int error;
+
+	if (session->back) {
+		loop_remove(session->loop, &session->back_source);
+		channel_free(session->back);
+		session->back = NULL;
+	}
+	session->back_events = EPOLLIN;
+	error = loop_add(session->loop, &session->back_source, channel_fd(channel), EPOLLIN,
+	                 back_ready);
+	if (error) {
+		channel_free(channel);
+		backchannel_close(session, strerror(-error));
+		return error;
+	}
+	session->back = channel;
+	/* A new order of replies (S9). */
+	pending_restart(session->pending);
+	announce_answered(session);
+	backchannel_send(session);
+	return 0;
+}
+
+void backchannel_close(struct session *session, const char *why)
+{
+	if (session->back) {
+		if (session->state == SESSION_OPEN)
+			log_error(session->subject,
+			          "the back-channel is lost: %s; accesses that need a translation "
+			          "fail",
+			          why);
+		loop_remove(session->loop, &session->back_source);
+		channel_free(session->back);
+		session->back = NULL;
+	}
+	pending_fail(session->pending);
+	announce_answered(session);
+	wake_starved(session);
+}

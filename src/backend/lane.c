@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "backend/lane.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "backend/request.h"
+
+static void lane_acknowledge(struct mail *mail)
+{
+	struct lane_command *command = container_of(mail, struct lane_command, mail);
+
+	command->done(command);
+}
+
+/* Back up to the session. The command is no longer the lane's. */
+static void lane_answer(struct lane *lane, struct lane_command *command)
+{
+	command->mail.deliver = lane_acknowledge;
+	mailbox_post(lane->reports, &command->mail);
+}
+
+static void lane_run(struct loop_task *task)
+{
+	struct lane *lane = container_of(task, struct lane, task);
+	struct list *node, *next;
+
+	list_for_each_safe (node, next, &lane->queues) {
+		struct vhu_queue *queue = container_of(node, struct vhu_queue, node);
+
+		if (queue->due)
+			queue_pump(queue);
+	}
+}
+
+void lane_schedule(struct lane *lane)
+{
+	loop_schedule(lane->loop, &lane->task);
+}
+
+int lane_init(struct lane *lane, struct loop *loop, bool shared_thread, struct mailbox *reports,
+              const _Atomic uint64_t *answered, const _Atomic bool *pressure)
+{
+	int error;
+
+	*lane = (struct lane){
+		.loop = loop,
+		.reports = reports,
+		.answered = answered,
+		.pressure = pressure,
+		.task.run = lane_run,
+	};
+	list_init(&lane->queues);
+	error = translate_view_init(&lane->view, LANE_LINES);
+	if (error)
+		return error;
+	error = translate_view_init(&lane->ring_view, 0);
+	if (!error)
+		error = mailbox_init(&lane->commands, loop, shared_thread);
+	if (error) {
+		translate_view_done(&lane->view);
+		translate_view_done(&lane->ring_view);
+	}
+	return error;
+}
+
+static void lane_detach(struct lane *lane)
+{
+	assert(list_is_empty(&lane->queues));
+	loop_cancel(&lane->task);
+	mailbox_done(&lane->commands);
+}
+
+void lane_done(struct lane *lane)
+{
+	translate_view_done(&lane->view);
+	translate_view_done(&lane->ring_view);
+}
+
+/* Rule I2: what must end before the acknowledgement of @command. */
+static bool must_end(const struct lane_command *command, const struct vhu_queue *queue,
+                     const struct request *request)
+{
+	if (command->order == LANE_VIEW || queue->frozen)
+		return true;
+	return request_overlaps(request, command->range);
+}
+
+static void drain_queue(struct lane *lane, struct lane_command *command, struct vhu_queue *queue)
+{
+	bool all = command->order == LANE_VIEW;
+	struct list *node;
+
+	/*
+	 * A ring page goes: requests that were issued still publish through the
+	 * pointers they hold (I4), so the ring is unmapped when the last has.
+	 */
+	queue->frozen = vring_is_mapped(&queue->ring) &&
+	                (all || vring_parts_in(&queue->ring, command->range));
+	queue->drained_busy = queue->frozen && queue->n_issued;
+	if (all)
+		retain_clear(&queue->retain);
+	else
+		retain_forget(&queue->retain, command->range);
+	list_for_each (node, &queue->issued) {
+		struct request *request = container_of(node, struct request, node);
+
+		if (must_end(command, queue, request)) {
+			request->watched = true;
+			lane->drain_left++;
+		}
+	}
+}
+
+static void lane_drain(struct lane *lane, struct lane_command *command)
+{
+	struct list *node;
+
+	assert(!lane->draining);
+	lane->draining = command;
+	lane->drain_left = 0;
+	if (command->order == LANE_SHOOT)
+		translate_forget(&lane->view, command->range);
+	list_for_each (node, &lane->queues)
+		drain_queue(lane, command, container_of(node, struct vhu_queue, node));
+	lane_settle(lane);
+}
+
+/* The last access has ended: rings that lost a page are let go. */
+static void drain_finish(struct lane *lane)
+{
+	struct lane_command *command = lane->draining;
+	struct list *node;
+
+	lane->draining = NULL;
+	list_for_each (node, &lane->queues) {
+		struct vhu_queue *queue = container_of(node, struct vhu_queue, node);
+
+		if (!queue->frozen)
+			continue;
+		/* Requests were on their way, so more may come without a kick (S7). */
+		queue->owed = queue->owed || queue->drained_busy;
+		queue_release_held(queue, true);
+		queue_publish(queue);
+		vring_unmap(&queue->ring);
+		queue->frozen = queue->drained_busy = false;
+		queue_schedule(queue);
+	}
+	if (command->order == LANE_VIEW) {
+		const struct lane_view *to = &command->view;
+
+		translate_view_attach(&lane->view, to->walk, to->source, to->can_miss);
+		translate_view_attach(&lane->ring_view, to->walk_ring, to->source, to->can_miss);
+	}
+	lane_answer(lane, command);
+}
+
+static void stop_finish(struct lane *lane, struct vhu_queue *queue)
+{
+	struct lane_command *command = queue->stopping;
+
+	/* Issued requests are never rewound, not even for unanswered misses (I4). */
+	queue_release_held(queue, true);
+	queue_publish(queue);
+	vring_untake(&queue->ring, (uint16_t)queue->n_ahead);
+	command->next_avail = queue->ring.next_avail;
+	/* The watch ends before the device releases what it watches. */
+	if (queue->watch.fd >= 0)
+		loop_remove(lane->loop, &queue->watch);
+	if (queue->ops->queue_stop)
+		queue->ops->queue_stop(queue->dev, queue);
+	queue_stopped(queue);
+	lane_answer(lane, command);
+}
+
+void lane_settle(struct lane *lane)
+{
+	struct list *node, *next;
+
+	list_for_each_safe (node, next, &lane->queues) {
+		struct vhu_queue *queue = container_of(node, struct vhu_queue, node);
+
+		if (queue->in_batch)
+			return;
+		if (queue->stopping && !queue->n_issued)
+			stop_finish(lane, queue);
+	}
+	if (lane->draining && !lane->drain_left)
+		drain_finish(lane);
+}
+
+static void lane_stop(struct lane *lane, struct lane_command *command)
+{
+	command->queue->stopping = command;
+	lane_settle(lane);
+}
+
+static void lane_look(struct lane *lane)
+{
+	struct list *node;
+
+	list_for_each (node, &lane->queues)
+		queue_look(container_of(node, struct vhu_queue, node));
+}
+
+static void lane_obey(struct mail *mail)
+{
+	struct lane_command *command = container_of(mail, struct lane_command, mail);
+	struct lane *lane = command->lane;
+
+	switch (command->order) {
+	case LANE_START: command->result = queue_start(command->queue, lane); break;
+	case LANE_SET: command->result = queue_set(command->queue, command); break;
+	case LANE_LOOK: lane_look(lane); break;
+	case LANE_LEAVE: lane_detach(lane); break;
+	case LANE_STOP: lane_stop(lane, command); return;
+	case LANE_SHOOT:
+	case LANE_VIEW: lane_drain(lane, command); return;
+	}
+	lane_answer(lane, command);
+}
+
+void lane_command(struct lane *lane, struct lane_command *command)
+{
+	command->lane = lane;
+	command->result = 0;
+	command->mail.deliver = lane_obey;
+	mailbox_post(&lane->commands, &command->mail);
+	if (lane->commands.shared_thread)
+		mailbox_drain(&lane->commands);
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A socket and the sessions that come over it, one at a time (rule B2).
+ *
+ * Thread: the server's.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <vhu/backend.h>
+
+#include "backend/session.h"
+#include "backend/worker.h"
+#include "base/export.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "transport/socket.h"
+
+struct vhu_server {
+	struct vhu_server_config config;
+	struct loop loop;
+	struct loop_source listener; /* fd -1: nothing more is accepted */
+	int listener_fd;
+	struct loop **lane_loops;
+	struct session *session;
+	struct loop_task reap; /* frees a session that is over */
+	int waiting;           /* a front-end that came while the last one was ending */
+	struct vhu_stats last; /* of the session that ended last */
+};
+
+static void session_over(void *opaque)
+{
+	struct vhu_server *server = opaque;
+
+	/* Not here: the session is still on the stack. */
+	loop_schedule(&server->loop, &server->reap);
+}
+
+static void serve(struct vhu_server *server, int fd)
+{
+	const struct session_config config = {
+		.server = &server->config,
+		.loop = &server->loop,
+		.lane_loops = server->lane_loops,
+		.over = session_over,
+		.opaque = server,
+	};
+	int error = session_new(&config, fd, &server->session);
+
+	if (!error)
+		return;
+	log_error(server->config.ops->name, "a front-end can't be served: %s", strerror(-error));
+	fd_close(&fd);
+}
+
+static void reap(struct loop_task *task)
+{
+	struct vhu_server *server = container_of(task, struct vhu_server, reap);
+	int waiting = server->waiting;
+
+	session_stats(server->session, &server->last);
+	session_free(server->session);
+	server->session = NULL;
+	server->waiting = -1;
+	if (server->config.session_end)
+		server->config.session_end(server, server->config.opaque);
+	if (waiting < 0)
+		return;
+	if (server->listener_fd >= 0)
+		serve(server, waiting);
+	else
+		fd_close(&waiting);
+}
+
+/* B2: people restart their VM at once, so look whether the old one has just gone. */
+static void came_second(struct vhu_server *server, int fd)
+{
+	if (session_peer_gone(server->session) && server->waiting < 0) {
+		server->waiting = fd;
+		session_close(server->session, NULL);
+		return;
+	}
+	log_warning(server->config.ops->name,
+	            "a second front-end was refused: the device is in use");
+	fd_close(&fd);
+}
+
+static void listener_ready(struct loop_source *source, uint32_t events)
+{
+	struct vhu_server *server = container_of(source, struct vhu_server, listener);
+	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)events;
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			log_error(server->config.ops->name, "accepting a front-end failed: %s",
+			          strerror(errno));
+		return;
+	}
+	if (server->session)
+		came_second(server, fd);
+	else
+		serve(server, fd);
+}
+
+static int server_workers(struct vhu_server *server)
+{
+	unsigned n = server->config.n_workers;
+
+	if (!server->config.workers || !n) {
+		server->config.n_workers = 0;
+		return 0;
+	}
+	server->lane_loops = calloc(n, sizeof(*server->lane_loops));
+	if (!server->lane_loops)
+		return -ENOMEM;
+	for (unsigned i = 0; i < n; i++)
+		server->lane_loops[i] = &server->config.workers[i]->loop;
+	return 0;
+}
+
+static int server_open(struct vhu_server *server, int fd)
+{
+	bool listening;
+	int error = socket_kind(fd, &listening);
+
+	if (error)
+		return error;
+	if (!listening) {
+		serve(server, fd);
+		return server->session ? 0 : -ENOMEM;
+	}
+	error = fd_set_nonblocking(fd);
+	if (!error)
+		error = loop_add(&server->loop, &server->listener, fd, EPOLLIN, listener_ready);
+	if (!error)
+		server->listener_fd = fd;
+	return error;
+}
+
+VHU_EXPORT int vhu_server_new(const struct vhu_server_config *config, int fd,
+                              struct vhu_server **ret)
+{
+	struct vhu_server *server;
+	int error;
+
+	if (!config->ops || !config->ops->name || !config->ops->max_queues || !config->ops->submit)
+		return -EINVAL;
+	server = calloc(1, sizeof(*server));
+	if (!server)
+		return -ENOMEM;
+	server->config = *config;
+	server->config.workers = config->workers;
+	if (!server->config.iotlb_entries)
+		server->config.iotlb_entries = IOTLB_ENTRIES_DEFAULT;
+	server->listener.fd = server->listener_fd = server->waiting = -1;
+	server->reap.run = reap;
+	error = loop_init(&server->loop);
+	if (error) {
+		free(server);
+		return error;
+	}
+	error = server_workers(server);
+	if (!error)
+		error = server_open(server, fd);
+	if (error) {
+		loop_done(&server->loop);
+		free(server->lane_loops);
+		free(server);
+		return error;
+	}
+	*ret = server;
+	return 0;
+}
+
+VHU_EXPORT void vhu_server_stop(struct vhu_server *server)
+{
+	int fd = server->listener_fd;
+
+	if (fd >= 0) {
+		loop_remove(&server->loop, &server->listener);
+		fd_close(&fd);
+		server->listener_fd = -1;
+	}
+	if (server->session)
+		session_close(server->session, NULL);
+}
+
+VHU_EXPORT bool vhu_server_done(const struct vhu_server *server)
+{
+	return server->listener_fd < 0 && !server->session;
+}
+
+VHU_EXPORT void vhu_server_free(struct vhu_server *server)
+{
+	if (!server)
+		return;
+	vhu_server_stop(server);
+	while (!vhu_server_done(server))
+		loop_run(&server->loop, -1);
+	loop_done(&server->loop);
+	free(server->lane_loops);
+	free(server);
+}
+
+VHU_EXPORT int vhu_server_fd(const struct vhu_server *server)
+{
+	return server->loop.epoll;
+}
+
+VHU_EXPORT int vhu_server_run(struct vhu_server *server, int timeout_ms)
+{
+	return loop_run(&server->loop, timeout_ms);
+}
+
+VHU_EXPORT void vhu_server_stats(const struct vhu_server *server, struct vhu_stats *ret)
+{
+	if (server->session)
+		session_stats(server->session, ret);
+	else
+		*ret = server->last;
+}

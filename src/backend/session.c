@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "backend/session.h"
+
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+
+static void main_ready(struct loop_source *source, uint32_t events)
+{
+	struct session *session = container_of(source, struct session, main_source);
+
+	/* With an operation under way nothing is read; hanging up is never missed. */
+	if (session->operation.active && (events & (EPOLLHUP | EPOLLERR))) {
+		session_close(session, NULL);
+		return;
+	}
+	if (events & EPOLLOUT)
+		channel_flush(session->main);
+	session_read_main(session);
+}
+
+static void session_work(struct loop_task *task)
+{
+	session_read_main(container_of(task, struct session, work));
+}
+
+static void slow_operation(struct loop_source *source, uint32_t events)
+{
+	struct session *session = container_of(source, struct session, slow);
+	const struct itimerspec next = { .it_value.tv_sec = 10 };
+
+	(void)events;
+	fd_drain(source->fd);
+	if (!session->operation.active)
+		return;
+	log_warning(session->subject,
+	            "%s has waited %u s for I/O that was issued before it; it is answered when "
+	            "that ends",
+	            session->state == SESSION_OPEN
+	                    ? message_name(MESSAGE_MAIN, session->operation.request.request)
+	                    : "the end of the session",
+	            session->slow_seconds);
+	session->slow_seconds += 10;
+	timerfd_settime(source->fd, 0, &next, NULL);
+}
+
+static int timer_init(struct session *session)
+{
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	error = loop_add(session->loop, &session->slow, fd, EPOLLIN, slow_operation);
+	if (error)
+		fd_close(&fd);
+	return error;
+}
+
+static int rings_init(struct session *session)
+{
+	unsigned n = session->config->ops->max_queues(session->config->dev);
+
+	if (!n || n > SESSION_RINGS_MAX)
+		return -EINVAL;
+	session->rings = calloc(n, sizeof(*session->rings));
+	if (!session->rings)
+		return -ENOMEM;
+	session->n_rings = n;
+	for (unsigned i = 0; i < n; i++) {
+		struct ring *ring = &session->rings[i];
+
+		ring->kick_fd = ring->call_fd = ring->err_fd = -1;
+	}
+	return 0;
+}
+
+static int lanes_init(struct session *session, const struct session_config *config)
+{
+	unsigned n = config->lane_loops ? config->server->n_workers : 1;
+	int error = 0;
+
+	session->lanes = calloc(n, sizeof(*session->lanes));
+	session->operation.commands = calloc(n, sizeof(*session->operation.commands));
+	if (!session->lanes || !session->operation.commands)
+		return -ENOMEM;
+	while (session->n_lanes < n && !error) {
+		struct loop *loop = config->lane_loops ? config->lane_loops[session->n_lanes]
+		                                       : config->loop;
+
+		error = lane_init(&session->lanes[session->n_lanes], loop, loop == config->loop,
+		                  &session->reports, &session->answered, &session->pressure);
+		if (!error)
+			session->n_lanes++;
+	}
+	return error;
+}
+
+static uint64_t features_offered(const struct vhu_server_config *config)
+{
+	uint64_t features = config->ops->features ? config->ops->features(config->dev) : 0;
+
+	features |= VHU_BIT(VIRTIO_F_VERSION_1) | VHU_BIT(SESSION_F_INDIRECT_DESC) |
+	            VHU_BIT(SESSION_F_EVENT_IDX) | VHU_BIT(VHU_F_PROTOCOL_FEATURES);
+	if (!config->no_iommu)
+		features |= VHU_BIT(VIRTIO_F_ACCESS_PLATFORM);
+	return features;
+}
+
+static int session_init(struct session *session, const struct session_config *config)
+{
+	bool shared = !config->lane_loops;
+	int error = mailbox_init(&session->reports, session->loop, shared);
+
+	if (error) {
+		session->reports.loop = NULL;
+		return error;
+	}
+	session->table = memtable_empty();
+	session->iotlb = iotlb_new(config->server->iotlb_entries);
+	session->pending = pending_new(&backchannel_pending_ops, session,
+	                               !config->server->no_miss_hints);
+	if (!session->table || !session->iotlb || !session->pending)
+		return -ENOMEM;
+	error = timer_init(session);
+	if (!error)
+		error = rings_init(session);
+	if (!error)
+		error = lanes_init(session, config);
+	return error;
+}
+
+/* Also of one that is half made: nothing was sent to its lanes. */
+static void session_release(struct session *session)
+{
+	int slow = session->slow.fd;
+
+	for (unsigned i = 0; i < session->n_lanes; i++) {
+		mailbox_done(&session->lanes[i].commands);
+		lane_done(&session->lanes[i]);
+	}
+	loop_remove(session->loop, &session->main_source);
+	loop_remove(session->loop, &session->slow);
+	fd_close(&slow);
+	loop_cancel(&session->work);
+	if (session->reports.loop)
+		mailbox_done(&session->reports);
+	for (unsigned i = 0; i < session->n_rings; i++) {
+		fd_close(&session->rings[i].kick_fd);
+		fd_close(&session->rings[i].call_fd);
+		fd_close(&session->rings[i].err_fd);
+	}
+	free(session->rings);
+	free(session->lanes);
+	free(session->operation.commands);
+	pending_free(session->pending);
+	iotlb_free(session->iotlb);
+	memtable_put(session->table);
+	free(session);
+}
+
+int session_new(const struct session_config *config, int fd, struct session **ret)
+{
+	struct session *session = calloc(1, sizeof(*session));
+	int error;
+
+	if (!session)
+		return -ENOMEM;
+	session->config = config->server;
+	session->subject = config->server->ops->name;
+	session->loop = config->loop;
+	session->over = config->over;
+	session->opaque = config->opaque;
+	session->main_source.fd = session->back_source.fd = session->slow.fd = -1;
+	session->work.run = session_work;
+	session->features_offered = features_offered(config->server);
+	error = session_init(session, config);
+	if (!error)
+		error = loop_add(session->loop, &session->main_source, fd, EPOLLIN, main_ready);
+	if (!error) {
+		session->main_events = EPOLLIN;
+		error = channel_new(fd, MESSAGE_MAIN, &session->main);
+	}
+	if (error) {
+		session_release(session);
+		return error;
+	}
+	log_info(session->subject, "a front-end has connected");
+	*ret = session;
+	return 0;
+}
+
+void session_free(struct session *session)
+{
+	if (!session)
+		return;
+	session->n_lanes = 0; /* they have left */
+	session_release(session);
+}
+
+static void closing_left(struct session *session)
+{
+	for (unsigned i = 0; i < session->n_lanes; i++)
+		lane_done(&session->lanes[i]);
+	session->operation.active = false;
+	session->state = SESSION_OVER;
+	session->over(session->opaque);
+}
+
+void session_closing(struct session *session)
+{
+	const struct lane_command leave = { .order = LANE_LEAVE };
+
+	if (session->operation.active || session->state == SESSION_OVER)
+		return;
+	for (unsigned i = 0; i < session->n_rings; i++) {
+		if (!session->rings[i].queue)
+			continue;
+		operation_stop(session, &session->rings[i], operation_reply);
+		return;
+	}
+	operation_run(session, NULL, &leave, closing_left);
+}
+
+void session_close(struct session *session, const char *format, ...)
+{
+	char why[300];
+	va_list args;
+
+	if (session->state != SESSION_OPEN)
+		return;
+	if (format) {
+		va_start(args, format);
+		vsnprintf(why, sizeof(why), format, args);
+		va_end(args);
+		log_error(session->subject, "session ended: %s", why);
+	} else {
+		log_info(session->subject, "the front-end has gone");
+	}
+	session->state = SESSION_CLOSING;
+	loop_remove(session->loop, &session->main_source);
+	/* What is already queued may be the very reply that says why. */
+	channel_flush(session->main);
+	backchannel_close(session, "the session ends");
+	channel_free(session->main);
+	session->main = NULL;
+	session_closing(session);
+}
+
+bool session_peer_gone(const struct session *session)
+{
+	char byte;
+	ssize_t n;
+
+	if (session->state != SESSION_OPEN)
+		return true;
+	n = recv(channel_fd(session->main), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+static uint64_t read_counter(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void session_stats(const struct session *session, struct vhu_stats *ret)
+{
+	struct iotlb_stats iotlb;
+
+	iotlb_stats(session->iotlb, &iotlb);
+	*ret = (struct vhu_stats){
+		.iotlb_entries = iotlb.entries,
+		.misses = session->counters.misses,
+		.updates = session->counters.updates,
+		.invalidations = session->counters.invalidations,
+		.refused = session->counters.refused,
+		.unsatisfied = session->counters.unsatisfied,
+		.evicted = iotlb.evicted,
+		.flushes = session->counters.flushes,
+	};
+	for (unsigned i = 0; i < session->n_lanes; i++) {
+		const struct lane *lane = &session->lanes[i];
+
+		ret->requests += read_counter(&lane->counters.requests);
+		ret->refused_requests += read_counter(&lane->counters.refused);
+		ret->kicks += read_counter(&lane->counters.kicks);
+		ret->calls += read_counter(&lane->counters.calls);
+		ret->ring_errors += read_counter(&lane->counters.ring_errors);
+		ret->pages_needed += read_counter(&lane->counters.pages_needed);
+		ret->iotlb_hits += read_counter(&lane->view.hits);
+		ret->iotlb_walks += read_counter(&lane->view.walks);
+	}
+}
+
+bool session_check(const struct session *session)
+{
+	unsigned running = 0;
+
+	for (unsigned i = 0; i < session->n_rings; i++)
+		running += session->rings[i].queue != NULL;
+	return running == session->n_running && iotlb_check(session->iotlb) &&
+	       pending_check(session->pending);
+}

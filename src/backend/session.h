@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One front-end's connection: what was negotiated, what memory it shares, its
+ * rings and its IOTLB. The session thread owns all of it; queues that run belong
+ * to lanes (lane.h), and are reached by operations (operation.c) alone.
+ *
+ * A message is handled to its end before the next one of the main channel is
+ * looked at: where workers must first do or finish something, the handler starts
+ * an *operation* and its reply goes out when that is done. Meanwhile the
+ * back-channel goes on, and nothing blocks.
+ *
+ *	           message ---> handler ---> reply
+ *	                           |           ^
+ *	                           v           |
+ *	  commands to lanes ---> operation --> its next step
+ *	  <--- acknowledgements ---'
+ *
+ * Life: open --(end of the main channel, a protocol fault, session_close)-->
+ * closing: one operation after the other stops the rings and detaches the
+ * lanes --> over: session->over() is called, and the session may be freed.
+ */
+#ifndef BACKEND_SESSION_H
+#define BACKEND_SESSION_H
+
+#include <linux/virtio_config.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <vhu/backend.h>
+
+#include "backend/lane.h"
+#include "backend/queue.h"
+#include "base/loop.h"
+#include "iotlb/iotlb.h"
+#include "iotlb/pending.h"
+#include "memory/memtable.h"
+#include "transport/channel.h"
+#include "wire/message.h"
+
+/* Ring indices on the wire have 8 bits. */
+#define SESSION_RINGS_MAX 256u
+
+/* Ring features (virtio 1.2, 6); the kernel's header of them clashes with ours. */
+#define SESSION_F_INDIRECT_DESC 28
+#define SESSION_F_EVENT_IDX     29
+
+/* A ring as the front-end has described it; the live one is in queue. */
+struct ring {
+	struct vring_config config;
+	int kick_fd, call_fd, err_fd; /* not yet handed to a queue; -1: none */
+	bool have_addresses;
+	bool kicked; /* SET_VRING_KICK has come since the last stop: started */
+	bool enabled;
+	struct vhu_queue *queue; /* runs in a lane; NULL: stopped */
+	uint64_t last_ticket;    /* of all its slots */
+	bool starved;            /* some slot is */
+};
+
+struct session;
+
+/* What workers are doing for the message that was read last. */
+struct operation {
+	bool active;
+	unsigned outstanding; /* lanes that have not acknowledged */
+	/* The next step; runs when outstanding is 0. */
+	void (*then)(struct session *session);
+	/* One command per lane; only those that take part are sent. */
+	struct lane_command *commands;
+
+	/* What the steps know of each other. */
+	struct ring *ring;
+	void (*after_start)(struct session *session);
+	void (*after_stop)(struct session *session);
+	struct range range;
+	uint8_t perm;
+	unsigned base_index;
+	struct memtable *new_table;
+	struct vhu_header request; /* the message that is being handled */
+	int result;
+};
+
+enum session_state {
+	SESSION_OPEN,
+	SESSION_CLOSING,
+	SESSION_OVER,
+};
+
+struct session_config {
+	const struct vhu_server_config *server;
+	struct loop *loop;
+	struct loop **lane_loops; /* one per worker; NULL: @loop alone */
+	void (*over)(void *opaque);
+	void *opaque;
+};
+
+struct session {
+	const struct vhu_server_config *config;
+	const char *subject;
+	struct loop *loop;
+	void (*over)(void *opaque);
+	void *opaque;
+	enum session_state state;
+
+	struct channel *main;
+	struct loop_source main_source;
+	uint32_t main_events;   /* what main_source waits for */
+	struct loop_task work;  /* goes on after an operation */
+	struct mailbox reports; /* from the lanes */
+
+	uint64_t features, features_offered;
+	uint64_t protocol_features;
+	uint8_t status; /* SET_STATUS, recorded only (B1) */
+
+	struct ring *rings;
+	unsigned n_rings;
+	unsigned n_running; /* rings that have a queue */
+
+	struct memtable *table;
+	struct iotlb *iotlb;
+	bool views_set; /* the lanes have a view of the current mode */
+
+	/* Back-channel: misses out, replies in. */
+	struct channel *back;
+	struct loop_source back_source;
+	uint32_t back_events;
+	struct pending *pending;
+	_Atomic uint64_t answered; /* read by lanes, see lane.h */
+	_Atomic bool pressure;
+
+	struct operation operation;
+	struct loop_source slow; /* a timerfd: an operation takes long (I3) */
+	unsigned slow_seconds;
+
+	struct lane *lanes;
+	unsigned n_lanes;
+
+	struct {
+		uint64_t misses, updates, invalidations, refused, unsatisfied, flushes;
+	} counters;
+};
+
+/* Takes @fd, a connected socket, on success. 0 or -errno. */
+int session_new(const struct session_config *config, int fd, struct session **ret);
+/* Only when it is over. */
+void session_free(struct session *session);
+/* Begins to end it; why is for the log, NULL for none. Harmless when closing. */
+void session_close(struct session *session, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* The next step of ending it; for session_finish(). */
+void session_closing(struct session *session);
+/* Whether the front-end has already gone, read or not. */
+bool session_peer_gone(const struct session *session);
+void session_stats(const struct session *session, struct vhu_stats *ret);
+bool session_check(const struct session *session);
+
+static inline bool session_uses_iova(const struct session *session)
+{
+	return session->features >> VIRTIO_F_ACCESS_PLATFORM & 1;
+}
+
+static inline bool session_has(const struct session *session, unsigned protocol_feature)
+{
+	return session->protocol_features >> protocol_feature & 1;
+}
+
+static inline struct lane *session_lane(const struct session *session, unsigned ring)
+{
+	return &session->lanes[ring % session->n_lanes];
+}
+
+/* dispatch.c: what comes on the main channel */
+
+/* A handler's result beside -errno: the reply is its own business. */
+#define HANDLER_REPLIES 1
+
+void session_read_main(struct session *session);
+/* A reply of its own, of @size bytes of payload. */
+void session_reply(struct session *session, struct message *reply, uint32_t size);
+/* Answers the current message with an error, and ends the session. HANDLER_REPLIES. */
+int session_refuse(struct session *session, int error, const char *why);
+/* The end of the message that began the operation: 0 or -errno. */
+void session_finish(struct session *session, int result);
+void session_update_events(struct session *session);
+
+/* operation.c: what lanes do */
+
+/*
+ * Starts the operation of the current message, or its next step, with one
+ * command to each lane (template->lane NULL) or to one. @then may run before
+ * this returns to the loop, but not before this returns.
+ */
+void operation_run(struct session *session, struct lane *lane, const struct lane_command *template,
+                   void (*then)(struct session *session));
+/* Drops everything of the IOTLB, then @then. */
+void operation_flush(struct session *session, void (*then)(struct session *session));
+/* Gives the lanes the current table and mode, then @then; drains everything. */
+void operation_view(struct session *session, struct memtable *table,
+                    void (*then)(struct session *session));
+/* Stops a ring that has a queue, then @then; the ring's avail_base is set. */
+void operation_stop(struct session *session, struct ring *ring,
+                    void (*then)(struct session *session));
+/* Starts it if all that it needs is there, then @then. */
+void operation_start(struct session *session, struct ring *ring,
+                     void (*then)(struct session *session));
+
+/* The usual last step: reply with operation.result. */
+void operation_reply(struct session *session);
+
+/* on_*.c: handlers by concern, each 0, -errno or HANDLER_REPLIES */
+#define HANDLER(name) int on_##name(struct session *session, struct message *message)
+HANDLER(get_features);
+HANDLER(set_features);
+HANDLER(set_owner);
+HANDLER(reset_owner);
+HANDLER(get_protocol_features);
+HANDLER(set_protocol_features);
+HANDLER(get_queue_num);
+HANDLER(reset_device);
+HANDLER(set_status);
+HANDLER(get_status);
+HANDLER(get_config);
+HANDLER(set_config);
+HANDLER(set_mem_table);
+HANDLER(get_max_mem_slots);
+HANDLER(add_mem_reg);
+HANDLER(rem_mem_reg);
+HANDLER(set_vring_num);
+HANDLER(set_vring_addr);
+HANDLER(set_vring_base);
+HANDLER(get_vring_base);
+HANDLER(set_vring_kick);
+HANDLER(set_vring_call);
+HANDLER(set_vring_err);
+HANDLER(set_vring_enable);
+HANDLER(set_backend_req_fd);
+HANDLER(iotlb_msg);
+
+/* backchannel.c */
+/* Takes @channel over, also on failure. 0 or -errno. */
+int backchannel_open(struct session *session, struct channel *channel);
+void backchannel_close(struct session *session, const char *why);
+/* Sends what misses it may. */
+void backchannel_send(struct session *session);
+/* All rings are stopped: says nothing more (S6). */
+void backchannel_silence(struct session *session);
+/* Judges answered misses, once all updates read so far are applied. */
+void backchannel_judge(struct session *session);
+/* A report of holes from a lane. */
+void backchannel_reported(struct mail *mail);
+/* An update was applied: wakes halted rings it touches, starved ones, too. */
+void backchannel_updated(struct session *session, struct range range);
+extern const struct pending_ops backchannel_pending_ops;
+
+#endif
