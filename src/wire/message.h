@@ -146,7 +146,10 @@ struct message_context {
 	uint64_t protocol_features; /* negotiated */
 	unsigned n_rings;           /* ring indices at or above are wrong */
 	bool back_channel;          /* there is one; requests of a back-end need it */
-	/* Whether ring @index runs; never called with an index of n_rings or above. */
+	/*
+	 * Whether ring @index runs; never called with an index of n_rings or above,
+	 * nor for requests of a back-end.
+	 */
 	bool (*ring_runs)(const void *opaque, unsigned index);
 	const void *opaque;
 };
