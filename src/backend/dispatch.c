@@ -240,6 +240,6 @@ void session_read_main(struct session *session)
 		return;
 	/* All updates there were are applied: what is still open is unsatisfied. */
 	if (!more)
-		backchannel_judge(session);
+		misses_judge(session);
 	session_update_events(session);
 }

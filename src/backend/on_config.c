@@ -61,5 +61,5 @@ int on_set_backend_req_fd(struct session *session, struct message *message)
 		fd_close(&fd);
 		return error;
 	}
-	return backchannel_open(session, channel);
+	return misses_open(session, channel);
 }

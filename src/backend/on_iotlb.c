@@ -89,7 +89,7 @@ static void update_drained(struct session *session)
 	struct operation *operation = &session->operation;
 
 	pending_update(session->pending, operation->range, operation->perm);
-	backchannel_updated(session, operation->range);
+	misses_updated(session, operation->range);
 	if (session->n_running && atomic_load_explicit(&session->pressure, memory_order_relaxed))
 		operation_run(session, NULL, &look, operation_reply);
 	else

@@ -112,7 +112,7 @@ static void ring_forget(struct session *session, struct ring *ring)
 	ring->starved = false;
 	session->n_running--;
 	if (session->n_running == 0)
-		backchannel_silence(session);
+		misses_silence(session);
 }
 
 /* F1: the cache goes when the last ring stops, and not again until one has run. */
@@ -175,7 +175,7 @@ static void start_queue(struct session *session)
 		.err_fd = ring->err_fd,
 		.enabled = ring->enabled,
 	};
-	int error = queue_new(&config, backchannel_reported, &ring->queue);
+	int error = queue_new(&config, misses_reported, &ring->queue);
 
 	if (error) {
 		if (!operation->result)

@@ -126,7 +126,7 @@ static int session_init(struct session *session, const struct session_config *co
 	}
 	session->table = memtable_empty();
 	session->iotlb = iotlb_new(config->server->iotlb_entries);
-	session->pending = pending_new(&backchannel_pending_ops, session,
+	session->pending = pending_new(&misses_pending_ops, session,
 	                               !config->server->no_miss_hints);
 	if (!session->table || !session->iotlb || !session->pending)
 		return -ENOMEM;
@@ -249,7 +249,7 @@ void session_close(struct session *session, const char *format, ...)
 	loop_remove(session->loop, &session->main_source);
 	/* What is already queued may be the very reply that says why. */
 	channel_flush(session->main);
-	backchannel_close(session, "the session ends");
+	misses_close(session, "the session ends");
 	channel_free(session->main);
 	session->main = NULL;
 	session_closing(session);

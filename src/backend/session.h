@@ -235,20 +235,20 @@ HANDLER(set_vring_enable);
 HANDLER(set_backend_req_fd);
 HANDLER(iotlb_msg);
 
-/* backchannel.c */
+/* misses.c */
 /* Takes @channel over, also on failure. 0 or -errno. */
-int backchannel_open(struct session *session, struct channel *channel);
-void backchannel_close(struct session *session, const char *why);
+int misses_open(struct session *session, struct channel *channel);
+void misses_close(struct session *session, const char *why);
 /* Sends what misses it may. */
-void backchannel_send(struct session *session);
+void misses_send(struct session *session);
 /* All rings are stopped: says nothing more (S6). */
-void backchannel_silence(struct session *session);
+void misses_silence(struct session *session);
 /* Judges answered misses, once all updates read so far are applied. */
-void backchannel_judge(struct session *session);
+void misses_judge(struct session *session);
 /* A report of holes from a lane. */
-void backchannel_reported(struct mail *mail);
+void misses_reported(struct mail *mail);
 /* An update was applied: wakes halted rings it touches, starved ones, too. */
-void backchannel_updated(struct session *session, struct range range);
-extern const struct pending_ops backchannel_pending_ops;
+void misses_updated(struct session *session, struct range range);
+extern const struct pending_ops misses_pending_ops;
 
 #endif

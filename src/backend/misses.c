@@ -77,7 +77,7 @@ static void pending_ticket(void *opaque, unsigned ring, unsigned slot, uint64_t 
 	its->last_ticket = seq;
 }
 
-const struct pending_ops backchannel_pending_ops = {
+const struct pending_ops misses_pending_ops = {
 	.waits = pending_waits,
 	.resolved = pending_resolved,
 	.ticket = pending_ticket,
@@ -104,7 +104,7 @@ static void wake_starved(struct session *session)
 	}
 }
 
-void backchannel_updated(struct session *session, struct range range)
+void misses_updated(struct session *session, struct range range)
 {
 	for (unsigned i = 0; i < session->n_rings; i++) {
 		struct vhu_queue *queue = session->rings[i].queue;
@@ -155,7 +155,7 @@ static void log_message(const struct session *session, const struct message *mes
 	log_debug(session->subject, "%s back-channel: %s", reply ? "<-" : "->", text);
 }
 
-void backchannel_send(struct session *session)
+void misses_send(struct session *session)
 {
 	bool mute = !session_has(session, VHU_PROTOCOL_F_REPLY_ACK);
 	struct message message;
@@ -177,12 +177,12 @@ void backchannel_send(struct session *session)
 	if (!error)
 		error = channel_flush(session->back);
 	if (error && error != -EAGAIN)
-		backchannel_close(session, strerror(-error));
+		misses_close(session, strerror(-error));
 	else
 		update_events(session);
 }
 
-void backchannel_silence(struct session *session)
+void misses_silence(struct session *session)
 {
 	if (session->back)
 		pending_unsend(session->pending, channel_drop_waiting(session->back));
@@ -236,7 +236,7 @@ static void take_holes(struct session *session, struct vhu_queue *queue, unsigne
 		slot_settle(queue, slot);
 }
 
-void backchannel_reported(struct mail *mail)
+void misses_reported(struct mail *mail)
 {
 	struct hole_report *report = container_of(mail, struct hole_report, mail);
 	struct vhu_queue *queue = container_of(report, struct vhu_queue, report);
@@ -252,10 +252,10 @@ void backchannel_reported(struct mail *mail)
 	atomic_store(&report->posted, false);
 	if (atomic_exchange(&report->wanted, false))
 		queue_wake(queue);
-	backchannel_send(session);
+	misses_send(session);
 }
 
-void backchannel_judge(struct session *session)
+void misses_judge(struct session *session)
 {
 	struct hole miss;
 	unsigned unsatisfied;
@@ -270,7 +270,7 @@ void backchannel_judge(struct session *session)
 		            "count as refused",
 		            miss.addr, miss.perm, unsatisfied);
 	wake_starved(session);
-	backchannel_send(session);
+	misses_send(session);
 }
 
 /* A reply to the oldest miss; false if the channel had to be closed. */
@@ -282,12 +282,12 @@ static bool take_reply(struct session *session, struct message *reply)
 
 	log_message(session, reply, true);
 	if (message_check_reply(reply, MESSAGE_BACK, &asked, &why)) {
-		backchannel_close(session, why.text);
+		misses_close(session, why.text);
 		return false;
 	}
 	switch (pending_reply(session->pending, reply->payload.u64 != 0, &miss)) {
 	case PENDING_ANSWER_NONE:
-		backchannel_close(session, "a reply came to nothing that was asked");
+		misses_close(session, "a reply came to nothing that was asked");
 		return false;
 	case PENDING_ANSWER_NACK:
 		session->counters.refused++;
@@ -318,8 +318,8 @@ static void read_replies(struct session *session)
 			return;
 	}
 	if (session->back && r < 0)
-		backchannel_close(session, r == -ENOTCONN ? "the front-end closed it"
-		                                          : channel_fault(session->back)->text);
+		misses_close(session, r == -ENOTCONN ? "the front-end closed it"
+		                                     : channel_fault(session->back)->text);
 }
 
 static void back_ready(struct loop_source *source, uint32_t events)
@@ -330,13 +330,13 @@ static void back_ready(struct loop_source *source, uint32_t events)
 	read_replies(session);
 	announce_answered(session);
 	wake_starved(session);
-	backchannel_send(session);
+	misses_send(session);
 	/* The update that belongs to a reply was sent before it: have it read first. */
 	if (pending_has_answered(session->pending))
 		session_read_main(session);
 }
 
-int backchannel_open(struct session *session, struct channel *channel)
+int misses_open(struct session *session, struct channel *channel)
 {
 	int error;
 
@@ -350,18 +350,18 @@ int backchannel_open(struct session *session, struct channel *channel)
 	                 back_ready);
 	if (error) {
 		channel_free(channel);
-		backchannel_close(session, strerror(-error));
+		misses_close(session, strerror(-error));
 		return error;
 	}
 	session->back = channel;
 	/* A new order of replies (S9). */
 	pending_restart(session->pending);
 	announce_answered(session);
-	backchannel_send(session);
+	misses_send(session);
 	return 0;
 }
 
-void backchannel_close(struct session *session, const char *why)
+void misses_close(struct session *session, const char *why)
 {
 	if (session->back) {
 		if (session->state == SESSION_OPEN)
