@@ -54,6 +54,7 @@ struct rig_config {
 	uint64_t region_size;      /* 0: 4 MiB */
 	int back_buffer;           /* bytes of socket buffer of the back-channel; 0: default */
 	uint64_t protocol_without; /* protocol features not to be accepted */
+	bool gpa_addresses;        /* accept GPA_ADDRESSES: rings, regions, updates by gpa */
 };
 
 /*
@@ -138,8 +139,8 @@ uint32_t rig_get_vring_base(struct rig *rig, uint32_t index);
 
 /*
  * Negotiates: @features beside bit 30, VERSION_1 being always wanted; protocol
- * features all that are offered but config.protocol_without; back-channel,
- * memory. rig_open() is all four.
+ * features all that are offered but config.protocol_without and what the test does
+ * not ask for by config.gpa_addresses; back-channel, memory. rig_open() is all four.
  */
 void rig_open(struct rig *rig, uint64_t features);
 void rig_negotiate_protocol(struct rig *rig);
@@ -205,6 +206,8 @@ void rig_expect_unused(struct rig *rig, unsigned index);
 /* Waits for the ring's error eventfd. */
 void rig_expect_ring_error(struct rig *rig, unsigned index);
 
+/* What stands for a gpa in regions, updates and rings: its uva, or with GPA_ADDRESSES itself. */
+uint64_t rig_user_address(const struct rig *rig, uint64_t gpa);
 /* Memory of a gpa as this process sees it; fails the test outside of memory. */
 void *rig_ptr(struct rig *rig, uint64_t gpa, uint64_t len);
 

@@ -48,7 +48,7 @@ void rig_send_update(struct rig *rig, uint64_t iova, uint64_t size, uint64_t gpa
 	struct message message;
 
 	init(&message, iova, size, VHU_IOTLB_UPDATE);
-	message.payload.iotlb.uaddr = (uintptr_t)rig->memory + gpa;
+	message.payload.iotlb.uaddr = rig_user_address(rig, gpa);
 	message.payload.iotlb.perm = perm;
 	rig_send(rig, &message);
 }

@@ -126,6 +126,8 @@ void rig_negotiate_protocol(struct rig *rig)
 	assert_true(rig_get_u64(rig, VHU_FE_GET_FEATURES) & VHU_BIT(VHU_F_PROTOCOL_FEATURES));
 	offered = rig_get_u64(rig, VHU_FE_GET_PROTOCOL_FEATURES);
 	rig->protocol_features = offered & ~rig->config.protocol_without;
+	if (!rig->config.gpa_addresses)
+		rig->protocol_features &= ~VHU_BIT(VHU_PROTOCOL_F_GPA_ADDRESSES);
 	init_u64(&message, VHU_FE_SET_PROTOCOL_FEATURES, rig->protocol_features);
 	rig_send(rig, &message);
 	message_init(&message, VHU_FE_SET_OWNER);
@@ -162,7 +164,9 @@ void rig_share(struct rig *rig)
 	message.payload.memory.n = n;
 	for (unsigned i = 0; i < n; i++) {
 		message.payload.memory.regions[i] = (struct vhu_memory_region){
-			.gpa = regions[i].gpa, .size = regions[i].size, .uva = regions[i].uva
+			.gpa = regions[i].gpa,
+			.size = regions[i].size,
+			.uva = rig_user_address(rig, regions[i].gpa),
 		};
 		message.fds[i] = regions[i].fd;
 	}

@@ -40,6 +40,11 @@ void *rig_ptr(struct rig *rig, uint64_t gpa, uint64_t len)
 	return ptr;
 }
 
+uint64_t rig_user_address(const struct rig *rig, uint64_t gpa)
+{
+	return rig->config.gpa_addresses ? gpa : (uintptr_t)rig->memory + gpa;
+}
+
 static bool translates(const struct rig *rig)
 {
 	return rig->features & VHU_BIT(VIRTIO_F_ACCESS_PLATFORM);
@@ -68,7 +73,7 @@ static void make_driver(struct rig *rig, struct rig_ring *ring,
 
 static void set_addr(struct rig *rig, unsigned index, const struct rig_ring_config *config)
 {
-	uint64_t base = translates(rig) ? config->iova : (uintptr_t)rig->memory + config->gpa;
+	uint64_t base = translates(rig) ? config->iova : rig_user_address(rig, config->gpa);
 	struct message message;
 
 	message_init(&message, VHU_FE_SET_VRING_ADDR);
