@@ -41,8 +41,7 @@ int vhu_socket_listen(const char *path, int *ret_fd, char *why, size_t why_size)
  * Return: 0, -ENAMETOOLONG, -EINVAL for an empty path, or the -errno of
  * connect(2).
  */
-int vhu_socket_connect(const char *path, int timeout_ms, int *ret_fd, char *why,
-		       size_t why_size);
+int vhu_socket_connect(const char *path, int timeout_ms, int *ret_fd, char *why, size_t why_size);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The socket that front-ends connect to: ours by path, or one we were given.
+ * Main thread. */
+#ifndef VHU_BLK_LISTENER_H
+#define VHU_BLK_LISTENER_H
+
+#include <sys/types.h>
+
+struct listener {
+	int fd;           /* -1: it is the server's now, or was given back */
+	const char *path; /* of the file to be removed, or NULL */
+	dev_t dev;
+	ino_t ino;
+};
+
+/* One of @path and @fd; 0, or -errno after a complaint. */
+int listener_open(struct listener *listener, const char *path, int fd);
+
+/* Removes the file, if it is still the one that was made. May be called from a
+ * signal handler. */
+void listener_remove(const struct listener *listener);
+
+#endif
