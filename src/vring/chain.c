@@ -21,7 +21,7 @@ void chain_start(struct chain *chain, uint16_t head, uint16_t limit)
 	chain->limit = limit;
 	chain->n = chain->n_out = 0;
 	chain->out_len = chain->in_len = 0;
-	chain->table.len = chain->table_read.len = 0;
+	chain->table.len = 0;
 }
 
 void chain_done(struct chain *chain)
@@ -154,26 +154,20 @@ int chain_load_table(struct chain *chain, struct translate_view *view, struct ho
 		chain->in_len = before.in_len;
 		return error;
 	}
-	chain->table_read = chain->table;
 	chain->table.len = 0;
 	return 0;
 }
 
-/* In order of permission, then address; the table is behind the last segment. */
+/* The segments that are not empty, in order of permission, then address. */
 struct page_order {
 	const struct chain *chain;
 	unsigned n;
-	uint16_t index[2 * CHAIN_LIMIT_MAX + 1];
+	uint16_t index[2 * CHAIN_LIMIT_MAX];
 };
-
-static const struct segment *segment_of(const struct chain *chain, unsigned i)
-{
-	return i < chain->n ? &chain->segments[i] : &chain->table_read;
-}
 
 static bool comes_before(const struct chain *chain, unsigned a, unsigned b)
 {
-	const struct segment *x = segment_of(chain, a), *y = segment_of(chain, b);
+	const struct segment *x = &chain->segments[a], *y = &chain->segments[b];
 
 	return x->perm != y->perm ? x->perm < y->perm : x->addr < y->addr;
 }
@@ -201,8 +195,8 @@ static void order_make(struct page_order *order, const struct chain *chain)
 {
 	order->chain = chain;
 	order->n = 0;
-	for (unsigned i = 0; i <= chain->n; i++)
-		if (segment_of(chain, i)->len)
+	for (unsigned i = 0; i < chain->n; i++)
+		if (chain->segments[i].len)
 			order->index[order->n++] = (uint16_t)i;
 	order_sort(order);
 }
@@ -215,7 +209,7 @@ uint64_t chain_pages(const struct chain *chain)
 
 	order_make(&order, chain);
 	for (unsigned i = 0; i < order.n; i++) {
-		const struct segment *segment = segment_of(chain, order.index[i]);
+		const struct segment *segment = &chain->segments[order.index[i]];
 		uint64_t first = segment->addr / TRANSLATE_PAGE;
 		uint64_t last = (segment->addr + (segment->len - 1)) / TRANSLATE_PAGE;
 

@@ -38,8 +38,6 @@ struct chain {
 
 	/* An indirect table yet to be read: len 0 if there is none. */
 	struct segment table;
-	/* The indirect table that has been read, for chain_pages(): len 0 if there is none. */
-	struct segment table_read;
 	uint16_t limit; /* the ring's size: no chain and no table is longer */
 
 	/* of chain_load_table(), not mapped outside of it */
@@ -87,10 +85,7 @@ int chain_follow(struct chain *chain, const struct vring_area *table, uint16_t s
 int chain_load_table(struct chain *chain, struct translate_view *view, struct hole_list *holes,
                      const char **ret_fault);
 
-/*
- * Number of distinct (4 KiB page, permission) pairs the chain touches: those of
- * its segments and of the indirect table it was read from.
- */
+/* Number of distinct (4 KiB page, permission) pairs the segments touch. */
 uint64_t chain_pages(const struct chain *chain);
 
 /* Whether a segment, or the table yet to be read, meets the range. */

@@ -44,6 +44,7 @@ int vring_start(struct vring *ring, const struct vring_config *config)
 	vring_unmap(ring);
 	ring->config = *config;
 	ring->next_avail = ring->avail_seen = config->avail_base;
+	ring->unshown = 0;
 	ring->next_used = ring->published = ring->called = 0;
 	ring->used_known = ring->called_valid = false;
 	ring->broken = false;
@@ -154,13 +155,20 @@ int vring_break(struct vring *ring, const char *fault)
 	return -EPROTO;
 }
 
-/* 1: there is something to take; 0: nothing; or -EPROTO. */
+/*
+ * 1: there is something to take; 0: nothing; or -EPROTO. That the driver has no
+ * more chains under way than the ring has descriptors bounds what a caller takes
+ * before it publishes, however busy the driver is meanwhile.
+ */
 static int look(struct vring *ring)
 {
 	uint16_t index = area_load16_acquire(&ring->avail, RING_INDEX_OFFSET);
+	uint16_t ready = (uint16_t)(index - ring->next_avail);
 
-	if ((uint16_t)(index - ring->next_avail) > ring->config.num)
+	if (ready > ring->config.num)
 		return vring_break(ring, "the available index jumps by more than the ring's size");
+	if (ready + ring->unshown > ring->config.num)
+		return vring_break(ring, "more chains are under way than the ring has descriptors");
 	ring->avail_seen = index;
 	return index != ring->next_avail;
 }
@@ -186,19 +194,19 @@ int vring_take(struct vring *ring, struct chain *chain)
 	chain_start(chain, head, config->num);
 	rc = chain_follow(chain, &ring->desc, config->num, head,
 	                  config->indirect ? CHAIN_INDIRECT_ON : CHAIN_INDIRECT_OFF, &fault);
-	if (rc == -EPROTO)
-		return vring_break(ring, fault);
 	if (rc)
-		return rc;
+		return vring_break(ring, rc == -ENOMEM ? "no memory for a chain" : fault);
 	ring->next_avail++;
+	ring->unshown++;
 	return 1;
 }
 
 /* The index is read anew, too: time has gone by (rule V1). */
 void vring_untake(struct vring *ring, uint16_t n)
 {
-	assert(n <= ring->config.num);
+	assert(n <= ring->unshown - (uint16_t)(ring->next_used - ring->published));
 	ring->next_avail -= n;
+	ring->unshown -= n;
 	ring->avail_seen = ring->next_avail;
 }
 
@@ -208,7 +216,7 @@ void vring_put(struct vring *ring, uint16_t head, uint32_t written)
 
 	assert(vring_is_mapped(ring));
 	assert(head < ring->config.num);
-	assert((uint16_t)(ring->next_used - ring->published) < ring->config.num);
+	assert((uint16_t)(ring->next_used - ring->published) < ring->unshown);
 	area_write(&ring->used, used_elem_offset(ring->config.num, ring->next_used), &elem,
 	           sizeof(elem));
 	ring->next_used++;
@@ -224,6 +232,7 @@ void vring_publish(struct vring *ring)
 	/* The elements before the index: pairs with the driver's load of it. */
 	area_store16_release(&ring->used, RING_INDEX_OFFSET, new);
 	ring->published = new;
+	ring->unshown -= (uint16_t)(new - old);
 	/* Once around since the last decision, "called" is in the future again. */
 	if ((uint16_t)(new - ring->called) < (uint16_t)(new - old))
 		ring->called_valid = false;
@@ -236,7 +245,7 @@ bool vring_check(const struct vring *ring)
 	if (config_check(&ring->config))
 		return false;
 	if ((uint16_t)(ring->avail_seen - ring->next_avail) > num ||
-	    (uint16_t)(ring->next_used - ring->published) > num)
+	    (uint16_t)(ring->next_used - ring->published) > ring->unshown || ring->unshown > num)
 		return false;
 	if (ring->broken != (ring->fault != NULL))
 		return false;

@@ -48,6 +48,7 @@ struct vring {
 
 	uint16_t next_avail; /* next index to take from the available ring */
 	uint16_t avail_seen; /* the driver's index when last read */
+	uint16_t unshown;    /* chains taken that the driver has not been shown as used */
 	uint16_t next_used;  /* index of the next used element to write */
 	uint16_t published;  /* used index the driver has been shown */
 	uint16_t called;     /* used index at the last notification decision */
@@ -91,11 +92,11 @@ unsigned vring_parts_in(const struct vring *ring, struct range range);
 
 /*
  * Takes the next available chain: copies its direct descriptors, once, into
- * @chain. 1: taken; 0: nothing available; -EPROTO: the ring is broken; -ENOMEM:
- * not taken. Where the chain ends in an indirect table, chain->table is set and
- * chain_load_table() must follow. Reads the driver's index (acquire) only when
- * those known are used up; vring_untake(), vring_unmap() and vring_arm() let it be
- * read again (rule V1). Needs a mapped ring.
+ * @chain. 1: taken; 0: nothing available; -EPROTO: the ring is broken. Where the
+ * chain ends in an indirect table, chain->table is set and chain_load_table()
+ * must follow. Reads the driver's index (acquire) only when those known are used
+ * up; vring_untake() and vring_unmap() let it be read again (rule V1). Needs a
+ * mapped ring.
  */
 int vring_take(struct vring *ring, struct chain *chain);
 
@@ -113,8 +114,9 @@ void vring_untake(struct vring *ring, uint16_t n);
 int vring_break(struct vring *ring, const char *fault);
 
 /*
- * Writes a used element; the driver does not see it until vring_publish(). Needs a
- * mapped ring, as vring_publish() does where something was put. Both work on a broken ring.
+ * Writes the used element of a chain that was taken; the driver does not see it
+ * until vring_publish(). Needs a mapped ring, as vring_publish() does where
+ * something was put. Both work on a broken ring, too.
  */
 void vring_put(struct vring *ring, uint16_t head, uint32_t written);
 

@@ -192,10 +192,41 @@ static void each_fault_has_its_reason(void **state)
 	}
 }
 
+/* Else a driver that never rests could have a batch put more than a used ring holds. */
+static void chains_under_way_are_bounded_by_the_ring(void **state)
+{
+	struct chain chain = { 0 };
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig, RIG_IDENTITY, true);
+	rig_start(&rig, NUM, false, false);
+	rig_set_avail(&rig, NUM);
+	for (unsigned i = 0; i < NUM; i++)
+		assert_int_equal(vring_take(&rig.ring, &chain), 1);
+	assert_int_equal(vring_take(&rig.ring, &chain), 0);
+	vring_put(&rig.ring, 0, 0);
+	vring_put(&rig.ring, 1, 0);
+	vring_publish(&rig.ring);
+	vring_untake(&rig.ring, 2);
+	rig_set_avail(&rig, NUM + 2);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(vring_take(&rig.ring, &chain), 1);
+	/* Put, but nobody has been shown. */
+	vring_put(&rig.ring, 2, 0);
+	rig_set_avail(&rig, NUM + 3);
+	assert_int_equal(vring_take(&rig.ring, &chain), -EPROTO);
+	assert_string_equal(rig.ring.fault,
+	                    "more chains are under way than the ring has descriptors");
+	chain_done(&chain);
+	rig_done(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_fault_has_its_reason),
+		cmocka_unit_test(chains_under_way_are_bounded_by_the_ring),
 	};
 
 	return cmocka_run_group_tests_name("vring/hostile", tests, NULL, NULL);

@@ -381,17 +381,22 @@ static void M1_moving_keeps_the_indices(void **state)
 
 static void nothing_is_shown_before_it_is_published(void **state)
 {
+	struct chain chain = { 0 };
 	struct rig rig;
 
 	(void)state;
 	rig_init(&rig, RIG_BYTES, true);
 	rig_start(&rig, NUM, false, false);
+	offer(&rig, 0, 2);
+	expect(&rig, &chain, 0);
+	expect(&rig, &chain, 1);
 	vring_put(&rig.ring, 5, 0x01020304);
 	vring_put(&rig.ring, 6, 9);
 	assert_int_equal(rig_get16(&rig, RIG_USED + RING_INDEX_OFFSET), 0);
 	vring_publish(&rig.ring);
 	assert_int_equal(rig_get16(&rig, RIG_USED + RING_INDEX_OFFSET), 2);
 	assert_memory_equal(rig.mem + RIG_USED + 4, "\5\0\0\0\4\3\2\1\6\0\0\0\t\0\0\0", 16);
+	chain_done(&chain);
 	rig_done(&rig);
 }
 
