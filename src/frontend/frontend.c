@@ -54,9 +54,10 @@ static void end_awaited(struct vhu_frontend *fe, int error)
 	while (fe->n_awaited) {
 		struct request *request = fe->awaited[fe->awaited_head].request;
 
-		if (request)
+		if (request) {
 			request->result = error;
-		error = -ENOTCONN;
+			error = -ENOTCONN;
+		}
 		fe->awaited_head = (fe->awaited_head + 1) % AWAITED_MAX;
 		fe->n_awaited--;
 	}

@@ -108,7 +108,7 @@ int frontend_fault(struct vhu_frontend *fe, int error, const char *format, ...)
 
 /*
  * The connection is of no use any more: everything awaited ends, with
- * @head_error for the oldest reply and -ENOTCONN for the rest.
+ * @head_error for the oldest that is waited for and -ENOTCONN for the rest.
  */
 void frontend_lose(struct vhu_frontend *fe, int head_error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

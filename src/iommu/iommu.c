@@ -51,6 +51,11 @@ void iommu_detach(struct iommu_device *device)
 	list_remove(&device->node);
 }
 
+static bool is_perm(uint8_t perm)
+{
+	return perm >= VHU_PERM_READ && perm <= VHU_PERM_RW;
+}
+
 VHU_EXPORT int vhu_iommu_map(struct vhu_iommu *iommu, uint64_t iova, uint64_t size, uint64_t uva,
                              uint8_t perm)
 {
@@ -58,7 +63,7 @@ VHU_EXPORT int vhu_iommu_map(struct vhu_iommu *iommu, uint64_t iova, uint64_t si
 
 	if (!range_make(iova, size, &range) || !range_make(uva, size, &target))
 		return -EINVAL;
-	if (perm < VHU_PERM_READ || perm > VHU_PERM_RW)
+	if (!is_perm(perm))
 		return -EINVAL;
 	return pagetable_map(&iommu->table, range, uva, perm);
 }
@@ -155,9 +160,11 @@ static unsigned answer_page(struct pagetable *table, uint64_t iova, uint8_t perm
 unsigned iommu_miss(struct vhu_iommu *iommu, struct iommu_device *device, uint64_t iova,
                     uint64_t hint, uint8_t perm, struct iommu_answer answers[IOMMU_ANSWERS_MAX])
 {
-	unsigned n = answer_page(&iommu->table, iova, perm, answers);
+	unsigned n = 0;
 
 	(void)hint; /* policy `page` looks at no hints */
+	if (is_perm(perm))
+		n = answer_page(&iommu->table, iova, perm, answers);
 	if (!n)
 		report(iommu, device, iova, perm, false);
 	return n;

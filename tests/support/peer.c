@@ -62,16 +62,39 @@ static int send_all(int fd, const char *bytes, size_t len, const int *fds, unsig
 	return 0;
 }
 
-int peer_send(int fd, const struct message *message)
+struct encoded {
+	char bytes[sizeof(struct vhu_header) + VHU_PAYLOAD_MAX];
+	size_t len;
+};
+
+static void encode(const struct message *message, struct encoded *ret)
 {
-	char bytes[sizeof(struct vhu_header) + VHU_PAYLOAD_MAX] = { 0 };
 	size_t size = message->header.size;
 
 	if (size > VHU_PAYLOAD_MAX)
 		size = VHU_PAYLOAD_MAX;
-	memcpy(bytes, &message->header, sizeof(message->header));
-	memcpy(bytes + sizeof(message->header), &message->payload, size);
-	return send_all(fd, bytes, sizeof(message->header) + size, message->fds, message->n_fds);
+	memcpy(ret->bytes, &message->header, sizeof(message->header));
+	memcpy(ret->bytes + sizeof(message->header), &message->payload, size);
+	ret->len = sizeof(message->header) + size;
+}
+
+int peer_send(int fd, const struct message *message)
+{
+	struct encoded encoded;
+
+	encode(message, &encoded);
+	return send_all(fd, encoded.bytes, encoded.len, message->fds, message->n_fds);
+}
+
+/* A message is sent whole or not at all: sockets buffer by the packet. */
+int peer_try_send(int fd, const struct message *message)
+{
+	struct encoded encoded;
+	int n;
+
+	encode(message, &encoded);
+	n = send_some(fd, encoded.bytes, encoded.len, NULL, 0);
+	return n < 0 ? n : 0;
 }
 
 int peer_send_bytes(int fd, const void *bytes, size_t len)

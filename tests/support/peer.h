@@ -27,6 +27,9 @@
  */
 int peer_send(int fd, const struct message *message);
 
+/* The same without waiting, without fds: -EAGAIN if there is no room. */
+int peer_try_send(int fd, const struct message *message);
+
 /* Sends bytes that need not be a message. */
 int peer_send_bytes(int fd, const void *bytes, size_t len);
 

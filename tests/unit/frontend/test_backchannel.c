@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Misses, their answers and their order; what takes translations back. */
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "support/fake.h"
+
+#define PLATFORM VHU_BIT(VIRTIO_F_ACCESS_PLATFORM)
+#define UVA      UINT64_C(0x7000000)
+
+struct faults {
+	struct vhu_iommu_fault last;
+	unsigned n;
+};
+
+static void count_fault(const struct vhu_iommu_fault *fault, void *opaque)
+{
+	struct faults *faults = opaque;
+
+	faults->last = *fault;
+	faults->n++;
+}
+
+struct fixture {
+	struct vhu_iommu *iommu;
+	struct faults faults;
+	struct fake *fake;
+	struct vhu_frontend *frontend;
+};
+
+/* Pages 0x1000, 0x2000, ... 0x8000 are mapped; the script runs at SET_STATUS. */
+static void set_up(struct fixture *f, fake_script *script, const struct fake_config *base)
+{
+	const struct vhu_iommu_config iommu = { .fault = count_fault, .opaque = &f->faults };
+	struct fake_config config = *base;
+
+	memset(f, 0, sizeof(*f));
+	assert_int_equal(vhu_iommu_new(&iommu, &f->iommu), 0);
+	assert_int_equal(vhu_iommu_map(f->iommu, 0x1000, 0x8000, UVA, VHU_PERM_RW), 0);
+	config.iommu = f->iommu;
+	if (!config.request)
+		config.request = VHU_FE_SET_STATUS;
+	config.script = script;
+	f->fake = fake_ready(&config, PLATFORM);
+	f->frontend = f->fake->frontend;
+}
+
+static void tear_down(struct fixture *f)
+{
+	fake_free(f->fake);
+	vhu_iommu_free(f->iommu);
+}
+
+static struct vhu_frontend_stats stats(const struct fixture *f)
+{
+	struct vhu_frontend_stats ret;
+
+	vhu_frontend_stats(f->frontend, &ret);
+	return ret;
+}
+
+static int miss_before_reply(struct fake *fake, const struct message *request)
+{
+	struct message update;
+
+	MUST(!fake_send_miss(fake, 0x1234, 1));
+	MUST(fake_expect_iotlb(fake, VHU_IOTLB_UPDATE, 0x1000, &update));
+	MUST(update.payload.iotlb.uaddr == UVA && update.payload.iotlb.size == 0x1000);
+	MUST(update.payload.iotlb.perm == VHU_PERM_RW);
+	/* The caller's reply is still owed: in order, it comes first. */
+	MUST(!peer_reply_u64(fake->main, request, 0));
+	MUST(fake_expect_back_silence(fake));
+	MUST(!peer_reply_u64(fake->main, &update, 0));
+	MUST(fake_expect_back(fake, 0));
+	return 0;
+}
+
+static void E3_a_miss_is_answered_while_a_reply_is_awaited(void **state)
+{
+	struct fixture f;
+
+	set_up(&f, miss_before_reply, &fake_full);
+	assert_int_equal(vhu_frontend_set_status(f.frontend, 1), 0);
+	fake_run(f.fake);
+	assert_int_equal(stats(&f).misses, 1);
+	assert_int_equal(stats(&f).updates, 1);
+	tear_down(&f);
+}
+
+static int three_misses(struct fake *fake, const struct message *request)
+{
+	struct message first, third;
+
+	MUST(!peer_reply_u64(fake->main, request, 0));
+	MUST(!fake_send_miss(fake, 0x1000, 1));
+	MUST(!fake_send_miss(fake, 0x9000, 1));
+	MUST(!fake_send_miss(fake, 0x3000, 2));
+	MUST(fake_expect_iotlb(fake, VHU_IOTLB_UPDATE, 0x1000, &first));
+	MUST(fake_expect_iotlb(fake, VHU_IOTLB_UPDATE, 0x3000, &third));
+	MUST(fake_expect_back_silence(fake));
+	MUST(!peer_reply_u64(fake->main, &first, 0));
+	MUST(fake_expect_back(fake, 0));
+	MUST(fake_expect_back(fake, 1));
+	MUST(fake_expect_back_silence(fake));
+	MUST(!peer_reply_u64(fake->main, &third, 0));
+	MUST(fake_expect_back(fake, 0));
+	return 0;
+}
+
+static void E1_replies_keep_the_order_of_the_misses(void **state)
+{
+	struct fixture f;
+
+	set_up(&f, three_misses, &fake_full);
+	assert_int_equal(vhu_frontend_set_status(f.frontend, 1), 0);
+	fake_run(f.fake);
+	assert_int_equal(f.faults.n, 1);
+	assert_int_equal(f.faults.last.iova, 0x9000);
+	assert_int_equal(stats(&f).refused, 1);
+	tear_down(&f);
+}
+
+static int nack_update(struct fake *fake, const struct message *request)
+{
+	struct message update;
+
+	MUST(!peer_reply_u64(fake->main, request, 0));
+	MUST(!fake_send_miss(fake, 0x1000, 1));
+	MUST(fake_expect_iotlb(fake, VHU_IOTLB_UPDATE, 0x1000, &update));
+	MUST(!peer_reply_u64(fake->main, &update, 1));
+	MUST(fake_expect_back(fake, 1));
+	return 0;
+}
+
+static void E1_a_refused_update_refuses_the_miss(void **state)
+{
+	struct fixture f;
+
+	set_up(&f, nack_update, &fake_full);
+	assert_int_equal(vhu_frontend_set_status(f.frontend, 1), 0);
+	fake_run(f.fake);
+	assert_int_equal(stats(&f).updates_refused, 1);
+	tear_down(&f);
+}
+
+static int access_fail(struct fake *fake, const struct message *request)
+{
+	MUST(!peer_reply_u64(fake->main, request, 0));
+	MUST(!fake_send_iotlb(fake, VHU_IOTLB_ACCESS_FAIL, 0x5678, 2));
+	MUST(fake_expect_back(fake, 0));
+	return 0;
+}
+
+static void S8_an_access_failure_is_accepted_and_reported(void **state)
+{
+	struct fixture f;
+
+	set_up(&f, access_fail, &fake_full);
+	assert_int_equal(vhu_frontend_set_status(f.frontend, 1), 0);
+	fake_run(f.fake);
+	assert_int_equal(f.faults.n, 1);
+	assert_true(f.faults.last.reported);
+	assert_int_equal(f.faults.last.iova, 0x5678);
+	assert_int_equal(f.faults.last.perm, 2);
+	tear_down(&f);
+}
+
+static int nonsense(struct fake *fake, const struct message *request)
+{
+	struct message message;
+
+	MUST(!peer_reply_u64(fake->main, request, 0));
+	/* Wrong in what they say: refused. */
+	MUST(!fake_send_miss(fake, 0x1000, 0));
+	MUST(fake_expect_back(fake, 1));
+	MUST(!fake_send_miss(fake, 0x1000, 7));
+	MUST(fake_expect_back(fake, 1));
+	MUST(!fake_send_iotlb(fake, VHU_IOTLB_UPDATE, 0x1000, 1));
+	MUST(fake_expect_back(fake, 1));
+	message_init(&message, VHU_BE_SHMEM_UNMAP);
+	message.header.flags |= VHU_FLAG_NEED_REPLY;
+	message.header.size = sizeof(message.payload.mmap);
+	MUST(!peer_send(fake->back, &message));
+	MUST(!peer_recv(fake->back, &message, PEER_PATIENCE));
+	MUST(message.header.request == VHU_BE_SHMEM_UNMAP && message.payload.u64 == 1);
+	/* No message at all: the channel is closed. */
+	MUST(!peer_send_bytes(fake->back, &(char[12]){ 1, 2, 3 }, 12));
+	MUST(peer_recv(fake->back, &message, PEER_PATIENCE) == -ENOTCONN);
+	return 0;
+}
+
+static void nonsense_is_refused_and_garbage_closes_the_back_channel_alone(void **state)
+{
+	struct fixture f;
+	uint8_t status;
+
+	set_up(&f, nonsense, &fake_full);
+	assert_int_equal(vhu_frontend_set_status(f.frontend, 1), 0);
+	fake_run(f.fake);
+	assert_int_equal(stats(&f).updates, 0);
+	assert_int_equal(vhu_frontend_get_status(f.frontend, &status), 0);
+	tear_down(&f);
+}
+
+#define FLOOD 3000u
+
+/* Neither UPDATEs nor replies are read while misses can still be sent. */
+static int flood(struct fake *fake, const struct message *request)
+{
+	struct message message;
+	unsigned sent = 0, updates = 0, replies = 0;
+
+	MUST(!peer_reply_u64(fake->main, request, 0));
+	for (struct message miss = { 0 }; sent < FLOOD; sent++) {
+		message_init(&miss, VHU_BE_IOTLB_MSG);
+		miss.header.flags |= VHU_FLAG_NEED_REPLY;
+		miss.header.size = sizeof(miss.payload.iotlb);
+		miss.payload.iotlb.iova = 0x1000 * (1 + sent % 8);
+		miss.payload.iotlb.perm = 1;
+		miss.payload.iotlb.type = VHU_IOTLB_MISS;
+		if (peer_try_send(fake->back, &miss))
+			break;
+	}
+	MUST(sent > 200 && sent < FLOOD);
+	while (updates < sent) {
+		MUST(!peer_recv(fake->main, &message, PEER_PATIENCE));
+		MUST(message.header.request == VHU_FE_IOTLB_MSG);
+		MUST(!peer_reply_u64(fake->main, &message, 0));
+		updates++;
+	}
+	while (replies < sent) {
+		MUST(fake_expect_back(fake, 0));
+		replies++;
+	}
+	return 0;
+}
+
+static void a_flood_of_misses_is_held_back_and_served(void **state)
+{
+	struct fixture f;
+	uint8_t status;
+
+	set_up(&f, flood, &fake_full);
+	assert_int_equal(vhu_frontend_set_status(f.frontend, 1), 0);
+	fake_run(f.fake);
+	assert_int_equal(vhu_frontend_get_status(f.frontend, &status), 0);
+	tear_down(&f);
+}
+
+struct callback_context {
+	struct fixture *fixture;
+	unsigned calls;
+	int result;
+};
+
+static void call_back_in(void *opaque)
+{
+	struct callback_context *context = opaque;
+
+	context->calls++;
+	context->result = vhu_frontend_set_status(context->fixture->frontend, 2);
+}
+
+static int change_config(struct fake *fake, const struct message *request)
+{
+	struct message message;
+
+	MUST(!peer_reply_u64(fake->main, request, 0));
+	message_init(&message, VHU_BE_CONFIG_CHANGE_MSG);
+	message.header.flags |= VHU_FLAG_NEED_REPLY;
+	MUST(!peer_send(fake->back, &message));
+	MUST(!peer_recv(fake->back, &message, PEER_PATIENCE));
+	MUST(message.header.request == VHU_BE_CONFIG_CHANGE_MSG && message.payload.u64 == 0);
+	return 0;
+}
+
+static void callbacks_are_told_that_they_cannot_wait(void **state)
+{
+	struct fake_config config = fake_full;
+	struct fixture f;
+	struct callback_context context = { &f, 0, 0 };
+
+	config.config_changed = call_back_in;
+	config.opaque = &context;
+	set_up(&f, change_config, &config);
+	assert_int_equal(vhu_frontend_set_status(f.frontend, 1), 0);
+	fake_run(f.fake);
+	assert_int_equal(context.calls, 1);
+	assert_int_equal(context.result, -EDEADLK);
+	tear_down(&f);
+}
+
+/* INVALIDATE */
+
+static int miss_one(struct fake *fake, const struct message *request)
+{
+	struct message update;
+
+	MUST(!peer_reply_u64(fake->main, request, 0));
+	MUST(!fake_send_miss(fake, 0x2000, 1));
+	MUST(fake_expect_iotlb(fake, VHU_IOTLB_UPDATE, 0x2000, &update));
+	MUST(!peer_reply_u64(fake->main, &update, 0));
+	MUST(fake_expect_back(fake, 0));
+	return 0;
+}
+
+static int die(struct fake *fake, const struct message *request)
+{
+	shutdown(fake->main, SHUT_RDWR);
+	return 0;
+}
+
+static int nack(struct fake *fake, const struct message *request)
+{
+	MUST(!peer_reply_u64(fake->main, request, 1));
+	return 0;
+}
+
+static int silence(struct fake *fake, const struct message *request)
+{
+	return 0;
+}
+
+/* The page is on its way out: a miss for it now is refused, another is not. */
+static int miss_before_ack(struct fake *fake, const struct message *request)
+{
+	struct message update;
+
+	MUST(request->payload.iotlb.type == VHU_IOTLB_INVALIDATE);
+	MUST(request->payload.iotlb.iova == 0x1000 && request->payload.iotlb.size == 0x8000);
+	MUST(!fake_send_miss(fake, 0x2000, 1));
+	MUST(fake_expect_back(fake, 1));
+	MUST(!fake_send_miss(fake, 0x20000, 1));
+	MUST(fake_expect_iotlb(fake, VHU_IOTLB_UPDATE, 0x20000, &update));
+	MUST(!peer_reply_u64(fake->main, request, 0));
+	MUST(!peer_reply_u64(fake->main, &update, 0));
+	MUST(fake_expect_back(fake, 0));
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	fake_script *script;
+	int result;
+	uint64_t exposed;
+} invalidations[] = {
+	{ "misses meanwhile", miss_before_ack, 0, 0 },
+	{ "refused", nack, -EREMOTEIO, 0x8000 },
+	{ "silence", silence, -ETIMEDOUT, 0x8000 },
+	{ "death", die, -ENOTCONN, 0x8000 },
+};
+
+static void E2_unmap_returns_after_the_acknowledgement(void **state)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(invalidations); i++) {
+		struct fake_config config = fake_full;
+		struct fixture f;
+
+		print_message("  %s\n", invalidations[i].name);
+		config.timeout_ms = invalidations[i].script == silence ? 100 : 0;
+		set_up(&f, miss_one, &config);
+		assert_int_equal(vhu_iommu_map(f.iommu, 0x20000, 0x1000, UVA, 3), 0);
+		assert_int_equal(vhu_frontend_set_status(f.frontend, 1), 0);
+		fake_run(f.fake);
+
+		f.fake->config.request = VHU_FE_IOTLB_MSG;
+		f.fake->config.script = invalidations[i].script;
+		atomic_store(&f.fake->scripted, false);
+		assert_int_equal(vhu_iommu_unmap(f.iommu, 0x1000, 0x8000), invalidations[i].result);
+		fake_run(f.fake);
+		assert_int_equal(vhu_iommu_exposed(f.iommu), invalidations[i].exposed);
+		if (invalidations[i].result)
+			assert_non_null(strstr(vhu_frontend_error(f.frontend), "IOTLB_MSG"));
+		tear_down(&f);
+	}
+}
+
+static void E2_what_was_not_given_is_unmapped_without_a_word(void **state)
+{
+	struct fixture f;
+
+	set_up(&f, NULL, &fake_full);
+	assert_int_equal(vhu_iommu_unmap(f.iommu, 0, 0x10000), 0);
+	assert_int_equal(f.fake->kinds[VHU_FE_IOTLB_MSG], 0);
+	tear_down(&f);
+}
+
+static int miss_and_die(struct fake *fake, const struct message *request)
+{
+	struct message update;
+
+	MUST(!peer_reply_u64(fake->main, request, 0));
+	MUST(!fake_send_miss(fake, 0x2000, 1));
+	MUST(fake_expect_iotlb(fake, VHU_IOTLB_UPDATE, 0x2000, &update));
+	return die(fake, request);
+}
+
+static void death_between_update_and_acknowledgement_is_noticed(void **state)
+{
+	struct fixture f;
+
+	set_up(&f, miss_and_die, &fake_full);
+	assert_int_equal(vhu_frontend_set_status(f.frontend, 1), 0);
+	fake_run(f.fake);
+	assert_int_equal(vhu_frontend_run(f.frontend, 1000), -ENOTCONN);
+	assert_int_equal(vhu_iommu_unmap(f.iommu, 0x1000, 0x8000), -ENOTCONN);
+	assert_int_equal(vhu_iommu_exposed(f.iommu), 0x8000);
+	tear_down(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(E3_a_miss_is_answered_while_a_reply_is_awaited),
+		cmocka_unit_test(E1_replies_keep_the_order_of_the_misses),
+		cmocka_unit_test(E1_a_refused_update_refuses_the_miss),
+		cmocka_unit_test(S8_an_access_failure_is_accepted_and_reported),
+		cmocka_unit_test(nonsense_is_refused_and_garbage_closes_the_back_channel_alone),
+		cmocka_unit_test(a_flood_of_misses_is_held_back_and_served),
+		cmocka_unit_test(callbacks_are_told_that_they_cannot_wait),
+		cmocka_unit_test(E2_unmap_returns_after_the_acknowledgement),
+		cmocka_unit_test(E2_what_was_not_given_is_unmapped_without_a_word),
+		cmocka_unit_test(death_between_update_and_acknowledgement_is_noticed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
