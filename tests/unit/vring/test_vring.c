@@ -315,6 +315,27 @@ static void the_index_is_read_only_when_used_up(void **state)
 	rig_done(&rig);
 }
 
+/* Other memory may stand there now: what was known of it is not. */
+static void a_lost_mapping_forgets_the_drivers_index(void **state)
+{
+	struct chain chain = { 0 };
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig, RIG_IDENTITY, true);
+	rig_start(&rig, NUM, false, false);
+	offer(&rig, 0, 4);
+	expect(&rig, &chain, 0);
+	assert_int_equal(rig.ring.avail_seen, 4);
+	vring_unmap(&rig.ring);
+	offer(&rig, 1, 2);
+	assert_int_equal(vring_map(&rig.ring, &rig.view, &rig.holes), 0);
+	expect(&rig, &chain, 1);
+	assert_int_equal(vring_take(&rig.ring, &chain), 0);
+	chain_done(&chain);
+	rig_done(&rig);
+}
+
 static void a_lost_mapping_keeps_the_indices(void **state)
 {
 	struct chain chain = { 0 };
@@ -440,6 +461,7 @@ int main(void)
 		cmocka_unit_test(V1_a_rewound_chain_restarts_from_nothing),
 		cmocka_unit_test(V1_a_taken_chain_is_a_copy),
 		cmocka_unit_test(the_index_is_read_only_when_used_up),
+		cmocka_unit_test(a_lost_mapping_forgets_the_drivers_index),
 		cmocka_unit_test(a_lost_mapping_keeps_the_indices),
 		cmocka_unit_test(M1_moving_keeps_the_indices),
 		cmocka_unit_test(nothing_is_shown_before_it_is_published),
