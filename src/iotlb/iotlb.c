@@ -334,9 +334,7 @@ bool iotlb_drop_memory(struct iotlb *tlb, const char *ptr, uint64_t size, struct
 		carve(tlb, cut);
 		ghosts_add(&gone, cut);
 		settle(tlb, NULL);
-		if (cut.last == UINT64_MAX)
-			break;
-		at = cut.last + 1;
+		at = cut.last + 1; /* beyond the end: once more from 0, where nothing is left */
 	}
 	/* Where an evicted entry pointed is not known any more. */
 	if (tlb->ghosts.any) {

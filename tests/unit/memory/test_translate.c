@@ -326,6 +326,8 @@ static void forgetting_is_exact(void **state)
 		{ { 0x5000, UINT64_MAX }, { false, false, false } },
 		{ { 0x4fff, UINT64_MAX }, { false, false, true } },
 		{ { 0, 0xfff }, { false, false, false } },
+		/* the lines of others */
+		{ { 0x9000, 0xafff }, { false, false, false } },
 		{ { 0, 0x1000 }, { true, false, false } },
 		{ { 0, UINT64_MAX }, { true, true, true } },
 	};
