@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,16 +19,21 @@
 struct rig_control {
 	int wake; /* of the server's thread */
 	_Atomic bool stats_wanted;
-	_Atomic bool ended; /* the session */
-	_Atomic bool quit;  /* workers */
+	_Atomic bool stop_wanted;
+	_Atomic unsigned sessions; /* that have ended */
+	_Atomic bool ended;        /* the session */
+	_Atomic bool quit;         /* workers */
 	struct vhu_stats stats;
+	struct vhu_stats last; /* of the session that ended last */
 };
 
-static void serve_stats(struct rig *rig)
+static void serve_wishes(struct rig *rig)
 {
 	struct rig_control *control = rig->control;
 
 	fd_drain(control->wake);
+	if (atomic_exchange(&control->stop_wanted, false))
+		vhu_server_stop(rig->server);
 	if (!atomic_load(&control->stats_wanted))
 		return;
 	vhu_server_stats(rig->server, &control->stats);
@@ -50,7 +54,7 @@ static void *run_server(void *opaque)
 		if (vhu_server_done(rig->server))
 			break;
 		poll(fds, 2, 20);
-		serve_stats(rig);
+		serve_wishes(rig);
 	}
 	vhu_server_stats(rig->server, &rig->control->stats);
 	atomic_store(&rig->control->ended, true);
@@ -87,6 +91,14 @@ static void make_memory(struct rig *rig)
 	rig->memory = vhu_guestmem_ptr(rig->mem, 0, rig->memory_size);
 }
 
+static void session_end(struct vhu_server *server, void *opaque)
+{
+	struct rig_control *control = opaque;
+
+	vhu_server_stats(server, &control->last);
+	atomic_fetch_add(&control->sessions, 1);
+}
+
 static void make_server(struct rig *rig, int fd)
 {
 	const struct vhu_server_config config = {
@@ -97,6 +109,8 @@ static void make_server(struct rig *rig, int fd)
 		.iotlb_entries = rig->config.iotlb_entries,
 		.no_iommu = rig->config.no_iommu,
 		.no_miss_hints = rig->config.no_miss_hints,
+		.session_end = session_end,
+		.opaque = rig->control,
 	};
 
 	assert_true(rig->config.n_workers <= RIG_WORKERS_MAX);
@@ -118,6 +132,37 @@ static void start_threads(struct rig *rig)
 	assert_int_equal(pthread_create(&rig->server_thread, NULL, run_server, rig), 0);
 }
 
+/* Bound to a name of the kernel's choice, of which no file remains. */
+static int make_listener(struct rig *rig)
+{
+	const struct sockaddr any = { .sa_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, &any, sizeof(any.sa_family)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	rig->address_size = sizeof(rig->address);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&rig->address, &rig->address_size), 0);
+	return fd;
+}
+
+int rig_connect(struct rig *rig)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&rig->address, rig->address_size), 0);
+	return fd;
+}
+
+void rig_reconnect(struct rig *rig)
+{
+	fd_close(&rig->main);
+	fd_close(&rig->back);
+	rig->features = rig->protocol_features = 0;
+	rig->main = rig_connect(rig);
+}
+
 struct rig *rig_new(const struct rig_config *config)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
@@ -133,9 +178,14 @@ struct rig *rig_new(const struct rig_config *config)
 	rig->control = calloc(1, sizeof(*rig->control));
 	assert_non_null(rig->control);
 	assert_int_equal(fd_event(&rig->control->wake), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	rig->main = pair[0];
 	rig->back = -1;
+	if (config->listen) {
+		pair[1] = make_listener(rig);
+		rig->main = rig_connect(rig);
+	} else {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+		rig->main = pair[0];
+	}
 	make_memory(rig);
 	rig->device = rig_device_new(rig->config.queues, rig->config.features);
 	make_server(rig, pair[1]);
@@ -156,8 +206,16 @@ static void join(pthread_t thread, const char *what)
 	}
 }
 
+void rig_stop(struct rig *rig)
+{
+	atomic_store(&rig->control->stop_wanted, true);
+	fd_signal(rig->control->wake);
+}
+
 void rig_free(struct rig *rig)
 {
+	if (rig->config.listen)
+		rig_stop(rig);
 	fd_close(&rig->main);
 	fd_close(&rig->back);
 	rig_release(rig);
@@ -190,6 +248,26 @@ static bool wait_until(_Atomic bool *flag, bool value)
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	}
 	return false;
+}
+
+unsigned rig_sessions(struct rig *rig)
+{
+	return atomic_load(&rig->control->sessions);
+}
+
+void rig_wait_sessions(struct rig *rig, unsigned n)
+{
+	for (int ms = 0; rig_sessions(rig) < n; ms++) {
+		if (ms >= PEER_PATIENCE)
+			fail_msg("%u sessions have ended of %u", rig_sessions(rig), n);
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+}
+
+struct vhu_stats rig_last_stats(struct rig *rig)
+{
+	assert_true(rig_sessions(rig) > 0);
+	return rig->control->last;
 }
 
 struct vhu_stats rig_stats(struct rig *rig)

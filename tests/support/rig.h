@@ -28,6 +28,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <vhu/backend.h>
 #include <vhu/frontend.h>
@@ -54,6 +56,7 @@ struct rig_config {
 	uint64_t region_size;      /* 0: 4 MiB */
 	int back_buffer;           /* bytes of socket buffer of the back-channel; 0: default */
 	uint64_t protocol_without; /* protocol features not to be accepted */
+	bool listen;               /* serve one front-end after the other; see rig_reconnect() */
 	bool gpa_addresses;        /* accept GPA_ADDRESSES: rings, regions, updates by gpa */
 };
 
@@ -86,6 +89,8 @@ struct rig_ring {
 
 struct rig {
 	struct rig_config config;
+	struct sockaddr_un address; /* of the server, with config.listen */
+	socklen_t address_size;
 	int main; /* the test's end of the main channel */
 	int back; /* of the back-channel, once open; else -1 */
 	struct vhu_guestmem *mem;
@@ -112,9 +117,22 @@ struct rig *rig_new(const struct rig_config *config);
 /* Closes the connection, lets held requests go, and joins all threads. */
 void rig_free(struct rig *rig);
 
+/* Only with config.listen. Another connection to the server; the caller's. */
+int rig_connect(struct rig *rig);
+/* Closes the connection and makes a new one, of which nothing is negotiated. */
+void rig_reconnect(struct rig *rig);
+
+/* vhu_server_stop() in the server's thread; does not wait. */
+void rig_stop(struct rig *rig);
+/* Sessions that have ended, by session_end(); waits for the count. */
+unsigned rig_sessions(struct rig *rig);
+void rig_wait_sessions(struct rig *rig, unsigned n);
+/* Counters as session_end() found them when the last session ended. */
+struct vhu_stats rig_last_stats(struct rig *rig);
+
 /* Counters of the session, fetched in the server's thread. */
 struct vhu_stats rig_stats(struct rig *rig);
-/* Waits until the session has ended by itself; -ETIMEDOUT or 0. */
+/* Waits until the server has nothing left to serve; -ETIMEDOUT or 0. */
 int rig_wait_end(struct rig *rig);
 
 /* rig_message.c: the main channel. */
