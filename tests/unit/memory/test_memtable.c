@@ -57,81 +57,69 @@ static struct memtable *table_of(const struct memtable *old, const struct vhu_me
 	return table;
 }
 
+static const struct {
+	struct vhu_memory_region r[2]; /* gpa, size, uva, offset */
+	unsigned n;
+	bool gpa_addresses;
+	int err;
+	const char *why;
+	uint64_t pages;
+} tables[] = {
+	{ { { 0, 0, 0, 0 } }, 1, false, -EINVAL, "is empty" },
+	{ { { UINT64_MAX - 0xffe, 0x1000, 0, 0 } }, 1, false, -EINVAL, "wraps in gpa" },
+	{ { { 0, 0x1000, UINT64_MAX - 0xffe, 0 } }, 1, false, -EINVAL, "wraps in uva" },
+	{ { { 0, 0x1000, 0, UINT64_MAX - 0xffe } }, 1, false, -EINVAL, "wraps in the file" },
+	{ { { 0, UINT64_MAX, 0, 1 } }, 1, false, -EINVAL, "wraps in the file" },
+	{ { { 0, 0x1000, 0, 0 }, { 0xfff, 0x1000, 0x10000, 0 } },
+	  2,
+	  false,
+	  -EINVAL,
+	  "region 1: gpa 0xfff size 0x1000: overlaps region 0 (0x0) in gpa" },
+	{ { { 0x8000, 0x1000, 0, 0 }, { 0, 0x10000, 0x10000, 0 } },
+	  2,
+	  false,
+	  -EINVAL,
+	  "overlaps region 0 (0x8000) in gpa" },
+	{ { { 0, 0x1000, 0x5000, 0 }, { 0x10000, 0x1000, 0x4001, 0 } },
+	  2,
+	  false,
+	  -EINVAL,
+	  "in uva" },
+	{ { { 0, 0x1000, 0x5000, 0 }, { 0, 0x1000, 0x5000, 0 } }, 2, false, -EINVAL, "overlaps" },
+	{ { { 0, 0x10000, 0, 0x10001 } }, 1, false, -EINVAL, "ends before" },
+	{ { { 0, 0x1000, 0, 0x1f000 } }, 1, false, 0, NULL, 1 },
+	{ { { 0, 0x1000, 0, 0x1f001 } }, 1, false, -EINVAL, "ends before" },
+	{ { { 0x1000, 0x1000, 0x1000, 0 } }, 1, true, 0, NULL, 1 },
+	{ { { 0x1000, 0x1000, 0x2000, 0 } }, 1, true, -EINVAL, "is not gpa" },
+	/* ends of the space, and touching */
+	{ { { UINT64_MAX - 0xfff, 0x1000, UINT64_MAX - 0xfff, 0 } }, 1, false, 0, NULL, 1 },
+	{ { { 0, 0x1000, 0x1000, 0 }, { 0x1000, 0x1000, 0, 0x1000 } }, 2, false, 0, NULL, 2 },
+	{ { { 0, 0 } }, 0, false, 0, NULL },
+};
+
 static void replace_refuses_what_makes_no_sense(void **state)
 {
-	static const struct {
-		struct vhu_memory_region r[2]; /* gpa, size, uva, offset */
-		unsigned n;
-		bool gpa_addresses;
-		int err;
-		const char *why;
-		uint64_t pages;
-	} table[] = {
-		{ { { 0, 0, 0, 0 } }, 1, false, -EINVAL, "is empty" },
-		{ { { UINT64_MAX - 0xffe, 0x1000, 0, 0 } }, 1, false, -EINVAL, "wraps in gpa" },
-		{ { { 0, 0x1000, UINT64_MAX - 0xffe, 0 } }, 1, false, -EINVAL, "wraps in uva" },
-		{ { { 0, 0x1000, 0, UINT64_MAX - 0xffe } },
-		  1,
-		  false,
-		  -EINVAL,
-		  "wraps in the file" },
-		{ { { 0, UINT64_MAX, 0, 1 } }, 1, false, -EINVAL, "wraps in the file" },
-		{ { { 0, 0x1000, 0, 0 }, { 0xfff, 0x1000, 0x10000, 0 } },
-		  2,
-		  false,
-		  -EINVAL,
-		  "region 1: gpa 0xfff size 0x1000: overlaps region 0 (0x0) in gpa" },
-		{ { { 0x8000, 0x1000, 0, 0 }, { 0, 0x10000, 0x10000, 0 } },
-		  2,
-		  false,
-		  -EINVAL,
-		  "overlaps region 0 (0x8000) in gpa" },
-		{ { { 0, 0x1000, 0x5000, 0 }, { 0x10000, 0x1000, 0x4001, 0 } },
-		  2,
-		  false,
-		  -EINVAL,
-		  "in uva" },
-		{ { { 0, 0x1000, 0x5000, 0 }, { 0, 0x1000, 0x5000, 0 } },
-		  2,
-		  false,
-		  -EINVAL,
-		  "overlaps" },
-		{ { { 0, 0x10000, 0, 0x10001 } }, 1, false, -EINVAL, "ends before" },
-		{ { { 0, 0x1000, 0, 0x1f000 } }, 1, false, 0, NULL, 1 },
-		{ { { 0, 0x1000, 0, 0x1f001 } }, 1, false, -EINVAL, "ends before" },
-		{ { { 0x1000, 0x1000, 0x1000, 0 } }, 1, true, 0, NULL, 1 },
-		{ { { 0x1000, 0x1000, 0x2000, 0 } }, 1, true, -EINVAL, "is not gpa" },
-		/* ends of the space, and touching */
-		{ { { UINT64_MAX - 0xfff, 0x1000, UINT64_MAX - 0xfff, 0 } }, 1, false, 0, NULL, 1 },
-		{ { { 0, 0x1000, 0x1000, 0 }, { 0x1000, 0x1000, 0, 0x1000 } },
-		  2,
-		  false,
-		  0,
-		  NULL,
-		  2 },
-		{ { { 0, 0 } }, 0, false, 0, NULL },
-	};
 	int fd = file_new(0x20000);
 	int fds[2] = { fd, fd };
 	struct memtable *empty = memtable_empty();
 
-	for (size_t i = 0; i < COUNT(table); i++) {
+	for (size_t i = 0; i < COUNT(tables); i++) {
 		struct memory_fault why = { "" };
 		struct memtable *ret = NULL;
 
-		assert_int_equal(memtable_replace(empty, table[i].r, table[i].n, fds,
-		                                  table[i].gpa_addresses, &ret, &why),
-		                 table[i].err);
-		assert_int_equal(ret == NULL, table[i].err != 0);
-		if (table[i].why && !strstr(why.text, table[i].why))
-			fail_msg("\"%s\" does not say \"%s\"", why.text, table[i].why);
-		assert_int_equal(mapped_pages("memfd:memtable"), table[i].pages);
+		assert_int_equal(memtable_replace(empty, tables[i].r, tables[i].n, fds,
+		                                  tables[i].gpa_addresses, &ret, &why),
+		                 tables[i].err);
+		assert_int_equal(ret == NULL, tables[i].err != 0);
+		if (tables[i].why && !strstr(why.text, tables[i].why))
+			fail_msg("\"%s\" does not say \"%s\"", why.text, tables[i].why);
+		assert_int_equal(mapped_pages("memfd:memtable"), tables[i].pages);
 		memtable_put(ret);
 		/* Nobody has to be interested in the reason. */
 		ret = NULL;
-		assert_int_equal(memtable_replace(empty, table[i].r, table[i].n, fds,
-		                                  table[i].gpa_addresses, &ret, NULL),
-		                 table[i].err);
+		assert_int_equal(memtable_replace(empty, tables[i].r, tables[i].n, fds,
+		                                  tables[i].gpa_addresses, &ret, NULL),
+		                 tables[i].err);
 		memtable_put(ret);
 	}
 	memtable_put(empty);

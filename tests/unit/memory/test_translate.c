@@ -100,86 +100,81 @@ static int run(struct bench *b, uint64_t addr, uint64_t len, uint8_t perm)
 
 static const unsigned sizes[] = { 0, 1, 2, 64 };
 
+static const struct {
+	uint64_t addr, len;
+	uint8_t perm;
+	int ret;
+	struct piece iov[4]; /* ptr, size */
+	struct hole holes[4];
+} ranges[] = {
+	{ 0x1000, 1, 3, 0, { { 0, 1, 0x101000 } } },
+	{ 0x1fff, 2, 3, 0, { { 0, 2, 0x101fff } } },
+	/* joined across pages and pieces where memory goes on */
+	{ 0x1000, 0x3000, 1, 0, { { 0, 0x3000, 0x101000 } } },
+	{ 0x1800, 0x3000, 1, 0, { { 0, 0x2800, 0x101800 }, { 0, 0x800, 0x904000 } } },
+	{ 0x6700, 0x200, 3, 0, { { 0, 0x100, 0x206700 }, { 0, 0x100, 0x306800 } } },
+	{ 0x8900, 0xf00, 2, 0, { { 0, 0xf00, 0x408910 } } },
+	{ UINT64_MAX, 1, 3, 0, { { 0, 1, 0x501fff } } },
+	{ 0xfffffffffffff000, 0x1000, 1, 0, { { 0, 0x1000, 0x501000 } } },
+	/* a permission that is not given is a hole */
+	{ 0x2800, 0x2000, 2, -EAGAIN, { { 0 } }, { { 0x3000, 0x1000, 2 } } },
+	/* holes: one, two, at both ends, joined */
+	{ 0x5000, 0x1000, 1, -EAGAIN, { { 0 } }, { { 0x5000, 0x1000, 1 } } },
+	{ 0, 0x1001, 3, -EAGAIN, { { 0 } }, { { 0, 0x1000, 3 } } },
+	{ 0x4800, 0x4100, 1, -EAGAIN, { { 0 } }, { { 0x5000, 0x1000, 1 }, { 0x7000, 0x1800, 1 } } },
+	{ 0x0, 0x1000, 1, -EAGAIN, { { 0 } }, { { 0x0, 0x1000, 1 } } },
+	{ 0xffffffffffffe000,
+	  0x1800,
+	  2,
+	  -EAGAIN,
+	  { { 0 } },
+	  { { 0xffffffffffffe000, 0x1000, 2 } } },
+	/* nothing, and more than there is */
+	{ 0x5000, 0, 1, 0 },
+	{ UINT64_MAX, 0, 1, 0 },
+	{ UINT64_MAX, 2, 1, -EFAULT },
+	{ 1,
+	  UINT64_MAX,
+	  1,
+	  -EAGAIN,
+	  { { 0 } },
+	  { { 1, 0xfff, 1 },
+	    { 0x5000, 0x1000, 1 },
+	    { 0x7000, 0x1800, 1 },
+	    { 0x9800, 0xfffffffffffff000 - 0x9800, 1 } } },
+	{ 2, UINT64_MAX, 1, -EFAULT },
+};
+
 static void a_range_becomes_pieces_and_holes(void **state)
 {
-	static const struct {
-		uint64_t addr, len;
-		uint8_t perm;
-		int ret;
-		struct piece iov[4]; /* ptr, size */
-		struct hole holes[4];
-	} table[] = {
-		{ 0x1000, 1, 3, 0, { { 0, 1, 0x101000 } } },
-		{ 0x1fff, 2, 3, 0, { { 0, 2, 0x101fff } } },
-		/* joined across pages and pieces where memory goes on */
-		{ 0x1000, 0x3000, 1, 0, { { 0, 0x3000, 0x101000 } } },
-		{ 0x1800, 0x3000, 1, 0, { { 0, 0x2800, 0x101800 }, { 0, 0x800, 0x904000 } } },
-		{ 0x6700, 0x200, 3, 0, { { 0, 0x100, 0x206700 }, { 0, 0x100, 0x306800 } } },
-		{ 0x8900, 0xf00, 2, 0, { { 0, 0xf00, 0x408910 } } },
-		{ UINT64_MAX, 1, 3, 0, { { 0, 1, 0x501fff } } },
-		{ 0xfffffffffffff000, 0x1000, 1, 0, { { 0, 0x1000, 0x501000 } } },
-		/* a permission that is not given is a hole */
-		{ 0x2800, 0x2000, 2, -EAGAIN, { { 0 } }, { { 0x3000, 0x1000, 2 } } },
-		/* holes: one, two, at both ends, joined */
-		{ 0x5000, 0x1000, 1, -EAGAIN, { { 0 } }, { { 0x5000, 0x1000, 1 } } },
-		{ 0, 0x1001, 3, -EAGAIN, { { 0 } }, { { 0, 0x1000, 3 } } },
-		{ 0x4800,
-		  0x4100,
-		  1,
-		  -EAGAIN,
-		  { { 0 } },
-		  { { 0x5000, 0x1000, 1 }, { 0x7000, 0x1800, 1 } } },
-		{ 0x0, 0x1000, 1, -EAGAIN, { { 0 } }, { { 0x0, 0x1000, 1 } } },
-		{ 0xffffffffffffe000,
-		  0x1800,
-		  2,
-		  -EAGAIN,
-		  { { 0 } },
-		  { { 0xffffffffffffe000, 0x1000, 2 } } },
-		/* nothing, and more than there is */
-		{ 0x5000, 0, 1, 0 },
-		{ UINT64_MAX, 0, 1, 0 },
-		{ UINT64_MAX, 2, 1, -EFAULT },
-		{ 1,
-		  UINT64_MAX,
-		  1,
-		  -EAGAIN,
-		  { { 0 } },
-		  { { 1, 0xfff, 1 },
-		    { 0x5000, 0x1000, 1 },
-		    { 0x7000, 0x1800, 1 },
-		    { 0x9800, 0xfffffffffffff000 - 0x9800, 1 } } },
-		{ 2, UINT64_MAX, 1, -EFAULT },
-	};
-
-	for (size_t i = 0; i < COUNT(table) * COUNT(sizes) * 2; i++) {
-		size_t t = i % COUNT(table);
+	for (size_t i = 0; i < COUNT(ranges) * COUNT(sizes) * 2; i++) {
+		size_t t = i % COUNT(ranges);
 		struct bench b;
 
-		bench_init(&b, sizes[i / COUNT(table) % COUNT(sizes)]);
+		bench_init(&b, sizes[i / COUNT(ranges) % COUNT(sizes)]);
 		/* A source may tell less of a hole than there is. */
-		if (i / COUNT(table) / COUNT(sizes))
+		if (i / COUNT(ranges) / COUNT(sizes))
 			b.map.hole_most = 0x180;
-		if (table[t].len > 0x100000)
+		if (ranges[t].len > 0x100000)
 			b.map.hole_most = UINT64_MAX;
 		/* The second time the front cache answers what it can. */
 		for (int twice = 0; twice < 2; twice++) {
 			size_t n = 0;
 
-			assert_int_equal(run(&b, table[t].addr, table[t].len, table[t].perm),
-			                 table[t].ret);
-			while (n < 4 && table[t].holes[n].len) {
-				assert_int_equal(b.holes[n].addr, table[t].holes[n].addr);
-				assert_int_equal(b.holes[n].len, table[t].holes[n].len);
-				assert_int_equal(b.holes[n].perm, table[t].holes[n].perm);
+			assert_int_equal(run(&b, ranges[t].addr, ranges[t].len, ranges[t].perm),
+			                 ranges[t].ret);
+			while (n < 4 && ranges[t].holes[n].len) {
+				assert_int_equal(b.holes[n].addr, ranges[t].holes[n].addr);
+				assert_int_equal(b.holes[n].len, ranges[t].holes[n].len);
+				assert_int_equal(b.holes[n].perm, ranges[t].holes[n].perm);
 				n++;
 			}
 			assert_int_equal(b.list.n, n);
-			for (n = 0; table[t].ret == 0 && n < 4 && table[t].iov[n].size; n++) {
-				assert_ptr_equal(b.iov.iov[n].iov_base, at(table[t].iov[n].ptr));
-				assert_int_equal(b.iov.iov[n].iov_len, table[t].iov[n].size);
+			for (n = 0; ranges[t].ret == 0 && n < 4 && ranges[t].iov[n].size; n++) {
+				assert_ptr_equal(b.iov.iov[n].iov_base, at(ranges[t].iov[n].ptr));
+				assert_int_equal(b.iov.iov[n].iov_len, ranges[t].iov[n].size);
 			}
-			if (table[t].ret == 0)
+			if (ranges[t].ret == 0)
 				assert_int_equal(b.iov.n, n);
 		}
 		bench_done(&b);
