@@ -33,6 +33,8 @@ enum key {
 	KEY_LOG_LEVEL,
 };
 
+/* Found by libc under this name. */
+__attribute__((visibility("default")))
 const char *argp_program_version = "vhu-blk " VHU_BLK_VERSION;
 
 static const char help_top[] =
@@ -270,6 +272,7 @@ int options_parse(int argc, char **argv, struct options *ret)
 		.num_queues = BLK_QUEUES_MAX,
 		.log_level = VHU_LOG_INFO,
 	};
+	argp_err_exit_status = EXIT_USAGE;
 	if (scan_options(argc, argv, table) || argp_parse(&argp, argc, argv, 0, NULL, ret))
 		return EXIT_USAGE;
 	return check_whole(ret) ? EXIT_USAGE : 0;

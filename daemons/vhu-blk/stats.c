@@ -169,15 +169,20 @@ void stats_end_session(struct stats *stats, const struct vhu_stats *now)
 	write_or_warn(stats, &stats->ended, &stats->ended_blk);
 }
 
-/* The library shows a session's counters until the next begins, so equal ones
- * are those of the session that has ended. */
+/*
+ * The library shows a session's counters until the next begins. So they are those
+ * of the session that has ended if they equal them and the device has done nothing
+ * since.
+ */
 void stats_write(const struct stats *stats, const struct vhu_stats *now)
 {
+	static const struct blk_counters nothing;
 	struct blk_counters counters, own;
 
 	blk_count(stats->blk, &counters);
 	own = since(&counters, &stats->before);
-	if (memcmp(now, &stats->ended, sizeof(*now)) == 0)
+	if (memcmp(&own, &nothing, sizeof(own)) == 0 &&
+	    memcmp(now, &stats->ended, sizeof(*now)) == 0)
 		own = stats->ended_blk;
 	write_or_warn(stats, now, &own);
 }
