@@ -28,6 +28,10 @@ SANITIZERS = {
 }
 
 
+# They have a suite of their own.
+WITHOUT_BLACKBOX = ['--no-suite', 'blackbox']
+
+
 class Skip(Exception):
   """Raised by a suite that can't run; @in_debian: a package would cure it."""
 
@@ -93,8 +97,8 @@ def randomises_too_much():
     return False
 
 
-def tests(name, *suites):
-  """Builds with the tests and runs them: all, or those of the named Meson suites."""
+def tests(name, *choice):
+  """Builds with the tests and runs them; @choice: options of "meson test"."""
   def suite(runner):
     folder = f'build/check/{name}'
     options, env = MESON_SETS[name]
@@ -105,8 +109,8 @@ def tests(name, *suites):
       os.unlink(log)
     wrap = ['setarch', '-R'] if name == 'tsan' and randomises_too_much() else []
     code, _ = runner.run(*wrap, 'meson', 'test', '-C', folder, '--no-rebuild',
-                         '--print-errorlogs', '--timeout-multiplier', '3',
-                         *[word for s in suites for word in ('--suite', s)], env=SANITIZERS)
+                         '--print-errorlogs', '--timeout-multiplier', '3', *choice,
+                         env=SANITIZERS)
     if os.path.exists(log):
       runner.tally.add_meson(log)
     else:
@@ -134,9 +138,8 @@ def man(runner):
 
 
 def run_python(runner, name, *arguments):
-  """The daemon's path is an argument, for convenience both programs are in the environment."""
-  env = {'VHU_BLK': program('daemons/vhu-blk'), 'VHU': program('tools/vhu')}
-  code, output = runner.run(sys.executable, name, *arguments, '--daemon', env['VHU_BLK'], env=env)
+  code, output = runner.run(sys.executable, name, *arguments,
+                            '--daemon', program('daemons/vhu-blk'))
   runner.tally.add_program(name, code, output)
 
 
