@@ -15,6 +15,9 @@
 
 #define REGION_SIZE_DEFAULT (UINT64_C(4) << 20)
 
+const struct rig_config rig_one_thread = { 0 };
+const struct rig_config rig_own_threads = { .n_workers = 2 };
+
 /* How the test's thread speaks to the others. */
 struct rig_control {
 	int wake; /* of the server's thread */

@@ -113,6 +113,16 @@ struct rig {
 	struct rig_control *control;
 };
 
+/* Entries of a table of tests: a test whose *state is the config to run with, run with each. */
+extern const struct rig_config rig_one_thread, rig_own_threads;
+#define RIG_TEST_WITH(test, config)                            \
+	{                                                      \
+		.name = #test ", " #config, .test_func = test, \
+		.initial_state = (void *)(uintptr_t)&config,   \
+	}
+#define RIG_TEST_BOTH(test) \
+	RIG_TEST_WITH(test, rig_one_thread), RIG_TEST_WITH(test, rig_own_threads)
+
 struct rig *rig_new(const struct rig_config *config);
 /* Closes the connection, lets held requests go, and joins all threads. */
 void rig_free(struct rig *rig);
@@ -147,7 +157,10 @@ uint64_t rig_expect_u64(struct rig *rig, uint32_t request);
 /* The next thing is the connection's end. */
 void rig_expect_closed(struct rig *rig);
 
-/* Sends with NEED_REPLY and returns what was acknowledged. */
+/*
+ * Sends with NEED_REPLY and returns what was acknowledged. Without REPLY_ACK
+ * sends without, has the session answer something else behind it, and returns 0.
+ */
 uint64_t rig_call(struct rig *rig, struct message *message);
 uint64_t rig_set_u64(struct rig *rig, uint32_t request, uint64_t value);
 uint64_t rig_set_state(struct rig *rig, uint32_t request, uint32_t index, uint32_t num);

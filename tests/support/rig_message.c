@@ -66,6 +66,11 @@ void rig_expect_closed(struct rig *rig)
 
 uint64_t rig_call(struct rig *rig, struct message *message)
 {
+	if (!(rig->protocol_features & VHU_BIT(VHU_PROTOCOL_F_REPLY_ACK))) {
+		rig_send(rig, message);
+		rig_get_u64(rig, VHU_FE_GET_FEATURES);
+		return 0;
+	}
 	message->header.flags |= VHU_FLAG_NEED_REPLY;
 	rig_send(rig, message);
 	return rig_expect_u64(rig, message->header.request);
