@@ -7,6 +7,9 @@
 
 #include "base/fd.h"
 
+/* Rounds of tasks that schedule tasks, before the caller has its turn. */
+#define ROUNDS_MAX 32u
+
 static void woken(struct loop_source *source, uint32_t events)
 {
 	(void)events;
@@ -102,15 +105,12 @@ static void run_tasks(struct loop *loop)
 	}
 }
 
-int loop_run(struct loop *loop, int timeout_ms)
+static int run_round(struct loop *loop, int timeout_ms)
 {
-	int n;
+	int n = epoll_wait(loop->epoll, loop->batch, LOOP_BATCH, timeout_ms);
 
-	if (!list_is_empty(&loop->tasks))
-		timeout_ms = 0;
-	n = epoll_wait(loop->epoll, loop->batch, LOOP_BATCH, timeout_ms);
-	if (n < 0)
-		return errno == EINTR ? 0 : -errno;
+	if (n < 0 && errno != EINTR)
+		return -errno;
 	loop->batch_n = n;
 	for (loop->batch_at = 0; loop->batch_at < loop->batch_n;) {
 		struct epoll_event event = loop->batch[loop->batch_at++];
@@ -122,6 +122,18 @@ int loop_run(struct loop *loop, int timeout_ms)
 	loop->batch_n = 0;
 	run_tasks(loop);
 	return 0;
+}
+
+int loop_run(struct loop *loop, int timeout_ms)
+{
+	int error = run_round(loop, list_is_empty(&loop->tasks) ? timeout_ms : 0);
+
+	for (unsigned n = 0; !error && n < ROUNDS_MAX && !list_is_empty(&loop->tasks); n++)
+		error = run_round(loop, 0);
+	/* Who polls the loop's fd instead of sleeping in here must not sleep now. */
+	if (!list_is_empty(&loop->tasks))
+		loop_wake(loop);
+	return error;
 }
 
 void loop_wake(struct loop *loop)

@@ -53,8 +53,11 @@ void loop_remove(struct loop *loop, struct loop_source *source);
 void loop_schedule(struct loop *loop, struct loop_task *task);
 void loop_cancel(struct loop_task *task);
 
-/* One round: waits (not at all if a task is scheduled), calls back, runs the
- * tasks scheduled until then. 0 or -errno. */
+/*
+ * Waits (not at all if a task is scheduled), calls back, runs tasks until none
+ * is left or for a bounded number of rounds, each with a look at the fds. After
+ * that the loop's fd is readable if there is more to do. 0 or -errno.
+ */
 int loop_run(struct loop *loop, int timeout_ms);
 
 /* Makes a loop_run() that waits return. Any thread. */
