@@ -421,9 +421,26 @@ void pending_drop_ring(struct pending *table, unsigned ring)
 	}
 }
 
+/* What a mute front-end was asked and has not given: nobody knows whether it heard. */
+static void ask_again(struct pending *table)
+{
+	struct list *node, *next, *first = table->unsent.next;
+
+	list_for_each_safe (node, next, &table->answered) {
+		struct miss *miss = container_of(node, struct miss, node);
+
+		if (miss->seq)
+			continue;
+		miss->state = MISS_UNSENT;
+		list_remove(&miss->node);
+		list_append(first, &miss->node);
+	}
+}
+
 void pending_restart(struct pending *table)
 {
 	pending_unsend(table, table->n_unanswered);
+	ask_again(table);
 	/* No reply will come for what was sent: no ticket may wait for one. */
 	table->seq_answered = table->seq_next - 1;
 }
