@@ -71,10 +71,14 @@ static void pending_ticket(void *opaque, unsigned ring, unsigned slot, uint64_t 
 {
 	struct session *session = opaque;
 	struct ring *its = &session->rings[ring];
+	_Atomic uint64_t *ticket = &its->queue->slots[slot].ticket;
 
-	/* release: before the miss is sent; pairs with must_hold() */
-	atomic_store_explicit(&its->queue->slots[slot].ticket, seq, memory_order_release);
-	its->last_ticket = seq;
+	/* Who joins a miss that was sent long ago may wait for a later one already. */
+	if (seq > atomic_load_explicit(ticket, memory_order_relaxed))
+		/* release: before the miss is sent; pairs with must_hold() */
+		atomic_store_explicit(ticket, seq, memory_order_release);
+	if (seq > its->last_ticket)
+		its->last_ticket = seq;
 }
 
 const struct pending_ops misses_pending_ops = {

@@ -49,7 +49,7 @@ struct pending_ops {
 	/*
 	 * A miss on behalf of (ring, slot) goes out, or went out, as number @seq:
 	 * nothing of it is published until pending_answered() has reached that (rule
-	 * S10). Numbers only grow.
+	 * S10). Numbers grow in the order of sending; of those told the highest counts.
 	 */
 	void (*ticket)(void *opaque, unsigned ring, unsigned slot, uint64_t seq);
 };
