@@ -157,9 +157,10 @@ VHU_EXPORT void vhu_frontend_free(struct vhu_frontend *fe)
 	if (!fe)
 		return;
 	iommu_detach(&fe->device);
-	backchannel_close(fe);
+	/* In this order: a back-channel that ends alone is a fault to a back-end. */
 	loop_remove(&fe->loop, &fe->main_source);
 	channel_free(fe->main);
+	backchannel_close(fe);
 	loop_done(&fe->loop);
 	for (unsigned i = 0; i < fe->n_regions; i++)
 		fd_close(&fe->regions[i].fd);

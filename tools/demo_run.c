@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The demo's work: write all of the disk, read it back, be refused twice. */
+#include <errno.h>
+#include <linux/virtio_blk.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "demo.h"
+#include "progress.h"
+
+/* How long a request may take before something is wrong. */
+#define PATIENCE_MS 10000
+
+#define CANARY      0xc5
+
+/* Word @i of the disk; no two pages are alike. */
+static uint64_t pattern(uint64_t i)
+{
+	uint64_t x = (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
+
+	x = (x ^ x >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
+	return x ^ x >> 32;
+}
+
+static void fill_page(void *page, uint64_t disk_offset)
+{
+	uint64_t *words = page;
+
+	for (unsigned i = 0; i < BLK_PAGE / sizeof(*words); i++)
+		words[i] = pattern(disk_offset / sizeof(*words) + i);
+}
+
+static unsigned differing_bytes(const void *page, uint64_t disk_offset)
+{
+	const uint64_t *words = page;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < BLK_PAGE / sizeof(*words); i++) {
+		uint64_t difference = words[i] ^ pattern(disk_offset / sizeof(*words) + i);
+
+		for (; difference; difference >>= 8)
+			n += (difference & 0xff) != 0;
+	}
+	return n;
+}
+
+/* Why the front-end failed, if it was the front-end. */
+static int explain(struct demo *demo, const char *what, int error)
+{
+	const char *text = vhu_frontend_error(demo->frontend);
+
+	fprintf(stderr, "vhu demo: %s: %s%s%s\n", what, strerror(-error), *text ? ": " : "", text);
+	return error;
+}
+
+static int complete(struct demo *demo, struct blk_io **ret)
+{
+	int got = blk_driver_complete(demo->driver, PATIENCE_MS, ret);
+
+	if (*demo->stop)
+		return -EINTR;
+	if (got == 0)
+		got = -ETIMEDOUT;
+	if (got < 0)
+		return explain(demo, "waiting for a request", got);
+	demo->requests++;
+	return 0;
+}
+
+static int submit(struct demo *demo, struct blk_io *io)
+{
+	int error = blk_io_submit(demo->driver, io);
+
+	if (!error)
+		error = blk_driver_kick(demo->driver);
+	return error ? explain(demo, "submitting a request", error) : 0;
+}
+
+/* Visits each request's worth of the disk once, not in order. */
+static uint64_t scatter(uint64_t i, uint64_t n)
+{
+	const uint64_t stride = n > 7 && n % 7 ? 7 : 1;
+
+	return i * stride % n;
+}
+
+static int start_one(struct demo *demo, uint32_t type, uint64_t offset)
+{
+	struct blk_io *io = blk_io_prepare(demo->driver, type, offset / BLK_SECTOR, DEMO_PAGES);
+
+	if (!io)
+		return -ENOMEM;
+	for (unsigned i = 0; i < DEMO_PAGES; i++) {
+		void *page = blk_io_page(demo->driver, io, i);
+
+		if (type == VIRTIO_BLK_T_OUT)
+			fill_page(page, offset + i * UINT64_C(4096));
+		else
+			memset(page, CANARY, BLK_PAGE);
+	}
+	return submit(demo, io);
+}
+
+static int finish_one(struct demo *demo)
+{
+	struct blk_io *io;
+	int error = complete(demo, &io);
+
+	if (error)
+		return error;
+	if (io->status != VIRTIO_BLK_S_OK) {
+		fprintf(stderr, "vhu demo: a request at sector %llu failed: status %u\n",
+		        (unsigned long long)io->sector, io->status);
+		return -EIO;
+	}
+	for (unsigned i = 0; io->type == VIRTIO_BLK_T_IN && i < io->pages; i++)
+		demo->differing += differing_bytes(blk_io_page(demo->driver, io, i),
+		                                   io->sector * BLK_SECTOR + i * UINT64_C(4096));
+	blk_io_release(demo->driver, io);
+	return 0;
+}
+
+/* Keeps DEMO_DEPTH requests in flight over the whole disk. */
+static int sweep(struct demo *demo, uint32_t type, const char *what, uint64_t *ret_bytes)
+{
+	const uint64_t n = demo->size / DEMO_IO_BYTES;
+	uint64_t started = 0, finished = 0;
+	struct vhu_frontend_stats stats;
+	struct progress progress;
+	int error = 0;
+
+	progress_start(&progress, what, demo->size);
+	while (finished < n && !error) {
+		if (started < n && started - finished < DEMO_DEPTH) {
+			error = start_one(demo, type, scatter(started++, n) * DEMO_IO_BYTES);
+			continue;
+		}
+		error = finish_one(demo);
+		*ret_bytes += error ? 0 : DEMO_IO_BYTES;
+		finished++;
+		vhu_frontend_stats(demo->frontend, &stats);
+		progress_show(&progress, finished * DEMO_IO_BYTES, stats.misses);
+	}
+	progress_end(&progress);
+	return error;
+}
+
+static int flush(struct demo *demo)
+{
+	struct blk_io *io;
+	int error;
+
+	if (!(demo->features & UINT64_C(1) << VIRTIO_BLK_F_FLUSH))
+		return 0;
+	io = blk_io_prepare(demo->driver, VIRTIO_BLK_T_FLUSH, 0, 0);
+	error = io ? submit(demo, io) : -ENOMEM;
+	return error ? error : finish_one(demo);
+}
+
+int demo_write(struct demo *demo)
+{
+	int64_t start = progress_now_ns();
+	int error = sweep(demo, VIRTIO_BLK_T_OUT, "writing", &demo->written);
+
+	if (!error)
+		error = flush(demo);
+	demo->write_seconds = (double)(progress_now_ns() - start) / 1e9;
+	return error;
+}
+
+int demo_verify(struct demo *demo)
+{
+	int64_t start = progress_now_ns();
+	int error = sweep(demo, VIRTIO_BLK_T_IN, "reading", &demo->verified);
+
+	demo->verify_seconds = (double)(progress_now_ns() - start) / 1e9;
+	return error;
+}
+
+/* A request whose data the IOMMU does not know. Its pages hold CANARY. */
+static int be_refused(struct demo *demo, uint32_t type, struct blk_io **ret)
+{
+	struct blk_io *io = blk_io_prepare(demo->driver, type, 0, 1);
+	int error;
+
+	if (!io)
+		return -ENOMEM;
+	io->data_unmapped = true;
+	memset(blk_io_page(demo->driver, io, 0), CANARY, BLK_PAGE);
+	demo->fault = (struct vhu_iommu_fault){ 0 };
+	demo->faults = 0;
+	error = submit(demo, io);
+	return error ? error : complete(demo, ret);
+}
+
+static void judge(struct demo *demo, const struct blk_io *io, struct demo_refusal *refusal)
+{
+	const unsigned char *page = blk_io_page(demo->driver, io, 0);
+
+	refusal->iova = io->data_iova;
+	refusal->status_ioerr = io->status == VIRTIO_BLK_S_IOERR;
+	refusal->fault_reported = demo->faults && demo->fault.iova == io->data_iova &&
+	                          demo->fault.perm == refusal->perm;
+	refusal->memory_untouched = page[0] == CANARY && !memcmp(page, page + 1, BLK_PAGE - 1);
+}
+
+/* Reads the first page of the disk, and says how many bytes are not as written. */
+static int read_first(struct demo *demo, uint64_t *ret_frame, unsigned *ret_differing)
+{
+	struct blk_io *io = blk_io_prepare(demo->driver, VIRTIO_BLK_T_IN, 0, 1);
+	int error = io ? submit(demo, io) : -ENOMEM;
+
+	if (!error)
+		error = complete(demo, &io);
+	if (error)
+		return error;
+	*ret_frame = io->frames[0];
+	*ret_differing = io->status == VIRTIO_BLK_S_OK
+	                         ? differing_bytes(blk_io_page(demo->driver, io, 0), 0)
+	                         : BLK_PAGE;
+	blk_io_release(demo->driver, io);
+	return 0;
+}
+
+/* The disk is to be written from an address that was never mapped. */
+static int refuse_unmapped(struct demo *demo, struct demo_refusal *refusal)
+{
+	unsigned differing;
+	struct blk_io *io;
+	uint64_t frame;
+	int error;
+
+	refusal->what = "a write from an address that is not mapped";
+	refusal->perm = VHU_PERM_READ;
+	error = be_refused(demo, VIRTIO_BLK_T_OUT, &io);
+	if (error)
+		return error;
+	judge(demo, io, refusal);
+	blk_io_release(demo->driver, io);
+	error = read_first(demo, &frame, &differing);
+	refusal->disk_untouched = !differing;
+	return error;
+}
+
+/*
+ * The disk is to be read to a page that was mapped for the request before, which
+ * the back-end has used, and which was unmapped when that was done.
+ */
+static int refuse_unmapped_again(struct demo *demo, struct demo_refusal *refusal)
+{
+	const unsigned char *old;
+	unsigned differing;
+	struct blk_io *io;
+	uint64_t frame;
+	int error;
+
+	refusal->what = "a read to a page just unmapped";
+	refusal->perm = VHU_PERM_WRITE;
+	error = read_first(demo, &frame, &differing);
+	if (error)
+		return error;
+	memset(vhu_guestmem_ptr(demo->mem, frame, BLK_PAGE), CANARY, BLK_PAGE);
+	error = be_refused(demo, VIRTIO_BLK_T_IN, &io);
+	if (error)
+		return error;
+	judge(demo, io, refusal);
+	old = vhu_guestmem_ptr(demo->mem, frame, BLK_PAGE);
+	refusal->memory_untouched &= old[0] == CANARY && !memcmp(old, old + 1, BLK_PAGE - 1);
+	refusal->disk_untouched = !differing;
+	blk_io_release(demo->driver, io);
+	return 0;
+}
+
+int demo_refusals(struct demo *demo)
+{
+	int error = refuse_unmapped(demo, &demo->refusals[0]);
+
+	return error ? error : refuse_unmapped_again(demo, &demo->refusals[1]);
+}
+
+bool demo_refusal_holds(const struct demo_refusal *refusal)
+{
+	return refusal->status_ioerr && refusal->fault_reported && refusal->memory_untouched &&
+	       refusal->disk_untouched;
+}
