@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Signals come to the main thread alone. The first that ends us stops the
- * server, which lets the I/O under way finish; the next one ends the process at
- * once, as that I/O may take for ever.
- *
- * A handler only notes what came and interrupts the server's sleep. A signal
- * that comes just before the server falls asleep interrupts nothing, so a timer
- * does it again until the main loop has looked.
+ * Signals are blocked in every thread and read from a signalfd, so that nothing
+ * happens in a handler. The first that ends us stops the server, which lets the
+ * I/O under way finish; from then on a handler ends the process at once, as that
+ * I/O may take for ever.
  */
 #include "serve.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 #include <vhu/backend.h>
 
@@ -24,21 +22,17 @@
 /* SIGUSR1 asks for the statistics. */
 static const int ending[] = { SIGTERM, SIGINT, SIGHUP };
 #define N_ENDING (sizeof(ending) / sizeof(ending[0]))
-#define RETRY_MS 10
 
 struct service {
 	struct vhu_server *server;
 	struct workers workers;
 	struct stats stats;
+	int signals;
 	bool is_ending;
 };
 
-/* What the handlers note, and need. */
-static struct {
-	volatile sig_atomic_t any, stats, end;
-	timer_t timer;
-	const struct listener *listener;
-} told;
+/* For the handler. */
+static const struct listener *listener_to_remove;
 
 static void fill_signals(sigset_t *set)
 {
@@ -46,7 +40,6 @@ static void fill_signals(sigset_t *set)
 	for (unsigned i = 0; i < N_ENDING; i++)
 		sigaddset(set, ending[i]);
 	sigaddset(set, SIGUSR1);
-	sigaddset(set, SIGALRM);
 }
 
 void serve_block_signals(void)
@@ -59,61 +52,39 @@ void serve_block_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-static void set_timer(long ms)
+static int open_signals(struct service *service)
 {
-	struct itimerspec spec = { 0 };
-
-	spec.it_value.tv_nsec = spec.it_interval.tv_nsec = ms * 1000000;
-	timer_settime(told.timer, 0, &spec, NULL);
-}
-
-static void note_signal(int number)
-{
-	int saved = errno;
-
-	if (number == SIGUSR1) {
-		told.stats = 1;
-	} else if (told.end) {
-		listener_remove(told.listener);
-		_exit(EXIT_FAULT);
-	} else {
-		told.end = 1;
-	}
-	told.any = 1;
-	set_timer(RETRY_MS);
-	errno = saved;
-}
-
-static void note_nothing(int number)
-{
-	(void)number;
-}
-
-static void handle(int number, void (*handler)(int number))
-{
-	struct sigaction action = { .sa_handler = handler };
-
-	fill_signals(&action.sa_mask);
-	sigaction(number, &action, NULL);
-}
-
-static int open_signals(struct listener *listener)
-{
-	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM };
 	sigset_t set;
 
-	told.listener = listener;
-	if (timer_create(CLOCK_MONOTONIC, &event, &told.timer) < 0) {
-		complain("signals can't be received: %s", strerror(errno));
-		return -errno;
-	}
-	for (unsigned i = 0; i < N_ENDING; i++)
-		handle(ending[i], note_signal);
-	handle(SIGUSR1, note_signal);
-	handle(SIGALRM, note_nothing);
 	fill_signals(&set);
+	service->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (service->signals >= 0)
+		return 0;
+	complain("signals can't be received: %s", strerror(errno));
+	return -errno;
+}
+
+static void end_at_once(int number)
+{
+	(void)number;
+	listener_remove(listener_to_remove);
+	_exit(EXIT_FAULT);
+}
+
+static void begin_ending(struct service *service)
+{
+	struct sigaction action = { .sa_handler = end_at_once };
+	sigset_t set;
+
+	say(VHU_LOG_INFO, "ending when the I/O under way is done; a second signal ends at once");
+	service->is_ending = true;
+	vhu_server_stop(service->server);
+	sigemptyset(&set);
+	for (unsigned i = 0; i < N_ENDING; i++) {
+		sigaction(ending[i], &action, NULL);
+		sigaddset(&set, ending[i]);
+	}
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	return 0;
 }
 
 static void write_stats(struct service *service)
@@ -124,20 +95,15 @@ static void write_stats(struct service *service)
 	stats_write(&service->stats, &now);
 }
 
-/* What comes after the timer was stopped starts it again. */
 static void take_signals(struct service *service)
 {
-	set_timer(0);
-	told.any = 0;
-	if (told.stats) {
-		told.stats = 0;
-		write_stats(service);
-	}
-	if (told.end && !service->is_ending) {
-		say(VHU_LOG_INFO,
-		    "ending when the I/O under way is done; a second signal ends at once");
-		service->is_ending = true;
-		vhu_server_stop(service->server);
+	struct signalfd_siginfo info;
+
+	while (read(service->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGUSR1)
+			write_stats(service);
+		else if (!service->is_ending)
+			begin_ending(service);
 	}
 }
 
@@ -192,20 +158,24 @@ static int open_all(struct service *service, const struct options *options, stru
 		         strerror(-error));
 		return error;
 	}
-	error = open_server(service, options, blk, listener);
-	return error ? error : open_signals(listener);
+	error = open_signals(service);
+	return error ? error : open_server(service, options, blk, listener);
 }
 
 static int run(struct service *service)
 {
-	while (!vhu_server_done(service->server)) {
-		int error;
+	struct pollfd fds[] = {
+		{ .fd = vhu_server_fd(service->server), .events = POLLIN },
+		{ .fd = service->signals, .events = POLLIN },
+	};
 
-		if (told.any) {
+	while (!vhu_server_done(service->server)) {
+		int error = poll(fds, 2, -1) < 0 && errno != EINTR ? -errno : 0;
+
+		if (fds[1].revents)
 			take_signals(service);
-			continue;
-		}
-		error = vhu_server_run(service->server, -1);
+		if (!error)
+			error = vhu_server_run(service->server, 0);
 		if (error) {
 			complain("can't go on: %s", strerror(-error));
 			return EXIT_FAULT;
@@ -216,14 +186,17 @@ static int run(struct service *service)
 
 int serve(const struct options *options, struct blk *blk, struct listener *listener)
 {
-	struct service service = { .server = NULL };
+	struct service service = { .signals = -1 };
 	int code = EXIT_FAULT;
 
+	listener_to_remove = listener;
 	if (open_all(&service, options, blk, listener) == 0) {
 		say(VHU_LOG_INFO, "serving");
 		code = run(&service);
 	}
 	vhu_server_free(service.server);
 	workers_stop(&service.workers);
+	if (service.signals >= 0)
+		close(service.signals);
 	return code;
 }

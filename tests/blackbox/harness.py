@@ -31,8 +31,10 @@ class Daemon:
   def __enter__(self):
     return self
 
-  def __exit__(self, *_):
+  def __exit__(self, kind, *_):
     self.kill()
+    if kind and kind is not Skip:
+      print('# vhu-blk said:', *self.log().splitlines()[-40:], sep='\n#   ', flush=True)
     self.log_file.close()
 
   def log(self):

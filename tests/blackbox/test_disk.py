@@ -12,6 +12,7 @@ import random
 import signal
 import struct
 import sys
+import time
 
 sys.dont_write_bytecode = True
 import frontend as fe
@@ -283,6 +284,35 @@ def io_under_way_is_finished_on_sigterm(daemon, folder):
           true(got in (data, bytes(32768)), f'slot {slot} is whole or absent with {engine}')
 
 
+def thread_of(pid, name):
+  for thread in os.listdir(f'/proc/{pid}/task'):
+    with open(f'/proc/{pid}/task/{thread}/comm', encoding='utf-8') as file:
+      if file.read().strip() == name:
+        return int(thread)
+  raise AssertionError(f'no thread {name}')
+
+
+def a_second_signal_ends_it_at_once(daemon, folder):
+  """The thread of the queue is held, as if its disk never answered."""
+  attach, wait_all = 16, 0x40000000
+  with start(daemon, folder, '--memory=1M', '--queue-threads=1') as process:
+    front_end = connect(folder)
+    front_end.start()
+    thread = thread_of(process.child.pid, 'queues-0')
+    if ctypes.CDLL(None).ptrace(attach, thread, None, None):
+      raise Skip('no ptrace here')
+    os.waitpid(thread, wait_all)
+    process.signal(signal.SIGTERM)
+    true(until(lambda: 'a second signal' in process.log()), 'the first signal is taken')
+    time.sleep(0.1)
+    true(process.child.poll() is None, 'it waits')
+    process.signal(signal.SIGTERM)
+    os.waitpid(thread, wait_all)
+    equal(process.wait(), 1)
+    true(not os.path.exists(f'{folder}/s'), 'the socket is removed')
+    front_end.close()
+
+
 def a_killed_front_end_is_forgotten(daemon, folder):
   """It goes away with requests under way; the next one finds a disk that works."""
   with start(daemon, folder, f'--blk-file={disk_of(folder)}') as process:
@@ -314,5 +344,6 @@ if __name__ == '__main__':
       front_ends_come_one_after_the_other,
       a_ring_may_stop_and_start,
       io_under_way_is_finished_on_sigterm,
+      a_second_signal_ends_it_at_once,
       a_killed_front_end_is_forgotten,
   ])
