@@ -49,7 +49,8 @@ class Suite:
 
 
 def note(result):
-  keys = ('requests', 'pages_needed', 'misses', 'updates', 'invalidations', 'dma_faults', 'job_cs')
+  keys = ('requests', 'pages_needed', 'misses', 'updates', 'invalidations', 'dma_faults', 'job_cs',
+          'scan_cs', 'write_cs', 'read_cs')
   return ' '.join(f'{key}={result.number(key)}' for key in keys if result.number(key) is not None)
 
 

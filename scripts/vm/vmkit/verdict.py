@@ -2,12 +2,15 @@
 """What must be true of a run: the mode is the one asked for, the data came back, no DMA fault, and
 no more misses than the pages needed explain."""
 
-MISS_FACTOR = 1.02
+# A lazy driver's flush of its whole domain also takes what chains under assembly already had, in
+# each queue: that is asked for again and is no duplicate. It stays below half of all; a back-end
+# that repeats its misses needs more than twice the pages.
+MISS_FACTOR = {'strict': 1.02, 'lazy': 1.5, 'passthrough': 1.02}
 MISS_SLACK = 100
 
 
-def miss_bound(pages_needed):
-  return int(MISS_FACTOR * pages_needed) + MISS_SLACK
+def miss_bound(mode, pages_needed):
+  return int(MISS_FACTOR[mode.name] * pages_needed) + MISS_SLACK
 
 
 def judge(result, with_stats=True, allowed_faults=0):
@@ -56,7 +59,7 @@ def judge_stats(result):
   expect(wrong, result, 'misses', lambda n: n > 0, 'misses')
   if mode.name in ('strict', 'lazy'):
     expect(wrong, result, 'invalidations', lambda n: n > 0, 'invalidations')
-  bound = miss_bound(result.number('pages_needed') or 0)
+  bound = miss_bound(mode, result.number('pages_needed') or 0)
   expect(wrong, result, 'misses', lambda n: n <= bound, f'misses (at most {bound} are explained)')
   return wrong
 
