@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "iotlb/entry.h"
+#include "iotlb/ghosts.h"
 #include "iotlb/rangemap.h"
 
 /*
@@ -13,16 +14,6 @@
  * above a split, and its own. They make that nothing here can fail.
  */
 #define SPARE 2u
-
-/*
- * The smallest range that holds whatever was evicted since the last flush. A
- * worker's front cache may go on using an evicted translation, so that within
- * this range "not in the map" does not mean "not in use".
- */
-struct ghosts {
-	struct range range;
-	bool any;
-};
 
 struct iotlb {
 	/* Readers against the writer; the writer reads its own work without it. */
@@ -58,36 +49,6 @@ static void read_lock(const struct iotlb *tlb)
 static void unlock(const struct iotlb *tlb)
 {
 	pthread_rwlock_unlock((pthread_rwlock_t *)&tlb->lock);
-}
-
-static struct range range_hull(struct range a, struct range b)
-{
-	return (struct range){ a.start < b.start ? a.start : b.start,
-		               a.last > b.last ? a.last : b.last };
-}
-
-static void ghosts_add(struct ghosts *ghosts, struct range range)
-{
-	ghosts->range = ghosts->any ? range_hull(ghosts->range, range) : range;
-	ghosts->any = true;
-}
-
-static bool ghosts_meet(const struct ghosts *ghosts, struct range range)
-{
-	return ghosts->any && range_overlaps(ghosts->range, range);
-}
-
-/* Nobody will use anything of @range: cuts it off where it covers an end. */
-static void ghosts_trim(struct ghosts *ghosts, struct range range)
-{
-	if (!ghosts_meet(ghosts, range))
-		return;
-	if (range_contains(range, ghosts->range))
-		ghosts->any = false;
-	else if (range.start <= ghosts->range.start)
-		ghosts->range.start = range.last + 1;
-	else if (range.last >= ghosts->range.last)
-		ghosts->range.last = range.start - 1;
 }
 
 static void entry_drop(struct iotlb *tlb, struct entry *entry)

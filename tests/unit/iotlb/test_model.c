@@ -340,7 +340,7 @@ static void random_rounds(uint64_t bound, bool evicts, uint64_t base, unsigned r
 
 static void random_without_bound(void **state)
 {
-	random_rounds(2 * SPACE_MAX, false, UINT64_MAX - SPACE_MAX + 1, 60000);
+	random_rounds(2 * SPACE_MAX, false, UINT64_MAX - SPACE_MAX + 1, 15000);
 }
 
 static void F2_random_with_bounds(void **state)
@@ -348,8 +348,8 @@ static void F2_random_with_bounds(void **state)
 	static const uint64_t bounds[] = { 1, 2, 5 };
 
 	for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
-		random_rounds(bounds[i], true, 0, 30000);
-		random_rounds(bounds[i], true, UINT64_MAX - SPACE_MAX + 1, 30000);
+		random_rounds(bounds[i], true, 0, 15000);
+		random_rounds(bounds[i], true, UINT64_MAX - SPACE_MAX + 1, 15000);
 	}
 }
 
