@@ -35,6 +35,7 @@
 #include <vhu/frontend.h>
 
 #include "memory/translate.h"
+#include "support/census.h"
 #include "support/check.h"
 #include "support/peer.h"
 #include "vring/driver.h"
@@ -164,6 +165,8 @@ void rig_expect_closed(struct rig *rig);
 uint64_t rig_call(struct rig *rig, struct message *message);
 uint64_t rig_set_u64(struct rig *rig, uint32_t request, uint64_t value);
 uint64_t rig_set_state(struct rig *rig, uint32_t request, uint32_t index, uint32_t num);
+/* What the process holds once the session is done with all it was sent. */
+struct census rig_census(struct rig *rig);
 /* Requests with a reply of their own. */
 uint64_t rig_get_u64(struct rig *rig, uint32_t request);
 uint32_t rig_get_vring_base(struct rig *rig, uint32_t index);

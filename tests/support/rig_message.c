@@ -110,6 +110,13 @@ uint64_t rig_get_u64(struct rig *rig, uint32_t request)
 	return rig_expect_u64(rig, request);
 }
 
+/* A message's fds are closed after it was answered, and before the next one is read. */
+struct census rig_census(struct rig *rig)
+{
+	rig_get_u64(rig, VHU_FE_GET_FEATURES);
+	return census_take();
+}
+
 uint32_t rig_get_vring_base(struct rig *rig, uint32_t index)
 {
 	struct message message;
