@@ -136,7 +136,8 @@ void fake_run(struct fake *fake)
 {
 	for (int ms = 0; !atomic_load(&fake->scripted); ms += 10) {
 		assert_true(ms < 2 * PEER_PATIENCE);
-		vhu_frontend_run(fake->frontend, 10);
+		if (vhu_frontend_run(fake->frontend, 10))
+			nanosleep(&(struct timespec){ .tv_nsec = 10 * 1000000 }, NULL);
 	}
 }
 
