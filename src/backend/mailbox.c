@@ -50,6 +50,14 @@ void mailbox_done(struct mailbox *box)
 	}
 }
 
+void mailbox_done_unused(struct mailbox *box)
+{
+	int fd = box->source.fd;
+
+	loop_remove_unused(box->loop, &box->source);
+	fd_close(&fd);
+}
+
 void mailbox_post(struct mailbox *box, struct mail *mail)
 {
 	struct mail *newest = atomic_load_explicit(&box->newest, memory_order_relaxed);

@@ -33,6 +33,8 @@ struct mailbox {
 int mailbox_init(struct mailbox *box, struct loop *loop, bool shared_thread);
 /* Nobody may post any more; what is in the box is dropped. */
 void mailbox_done(struct mailbox *box);
+/* The same from any thread, for a box that nothing was ever posted to. */
+void mailbox_done_unused(struct mailbox *box);
 
 /* A mail is in one box at a time: post it again only after its delivery began. */
 void mailbox_post(struct mailbox *box, struct mail *mail);

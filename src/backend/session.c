@@ -144,7 +144,7 @@ static void session_release(struct session *session)
 	int slow = session->slow.fd;
 
 	for (unsigned i = 0; i < session->n_lanes; i++) {
-		mailbox_done(&session->lanes[i].commands);
+		mailbox_done_unused(&session->lanes[i].commands);
 		lane_done(&session->lanes[i]);
 	}
 	loop_remove(session->loop, &session->main_source);

@@ -45,10 +45,13 @@ int loop_add(struct loop *loop, struct loop_source *source, int fd, uint32_t eve
 {
 	struct epoll_event event = { .events = events, .data.ptr = source };
 
-	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
-		return -errno;
+	/* First, for another thread may be sleeping in this loop already. */
 	source->fd = fd;
 	source->ready = ready;
+	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
+		source->fd = -1;
+		return -errno;
+	}
 	return 0;
 }
 
@@ -68,6 +71,13 @@ void loop_remove(struct loop *loop, struct loop_source *source)
 	for (int i = loop->batch_at; i < loop->batch_n; i++)
 		if (loop->batch[i].data.ptr == source)
 			loop->batch[i].data.ptr = NULL;
+}
+
+void loop_remove_unused(struct loop *loop, struct loop_source *source)
+{
+	if (source->fd >= 0)
+		epoll_ctl(loop->epoll, EPOLL_CTL_DEL, source->fd, NULL);
+	source->fd = -1;
 }
 
 void loop_schedule(struct loop *loop, struct loop_task *task)

@@ -3,7 +3,8 @@
  * An epoll set with callbacks, and tasks that run after them. Nothing here
  * allocates: sources and tasks live in what they serve.
  *
- * Thread: one loop, one thread; loop_wake() alone may be called from any.
+ * Thread: one loop, one thread; loop_wake(), loop_add() and loop_remove_unused()
+ * may be called from any.
  */
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H
@@ -49,6 +50,8 @@ int loop_add(struct loop *loop, struct loop_source *source, int fd, uint32_t eve
 int loop_change(struct loop *loop, struct loop_source *source, uint32_t events);
 /* No callback comes after this, also not of events already fetched. */
 void loop_remove(struct loop *loop, struct loop_source *source);
+/* Any thread: of a source that can't ever have been ready. */
+void loop_remove_unused(struct loop *loop, struct loop_source *source);
 
 void loop_schedule(struct loop *loop, struct loop_task *task);
 void loop_cancel(struct loop_task *task);
