@@ -6,9 +6,9 @@ import re
 
 # cmocka's own lines, of which a program prints one set per group of tests.
 CMOCKA = {
-    'passed': re.compile(r'^\[  PASSED  \] (\d+) test', re.MULTILINE),
-    'failed': re.compile(r'^\[  FAILED  \] (\d+) test', re.MULTILINE),
-    'skipped': re.compile(r'^\[  SKIPPED \] (\d+) test', re.MULTILINE),
+  'passed': re.compile(r'^\[  PASSED  \] (\d+) test', re.MULTILINE),
+  'failed': re.compile(r'^\[  FAILED  \] (\d+) test', re.MULTILINE),
+  'skipped': re.compile(r'^\[  SKIPPED \] (\d+) test', re.MULTILINE),
 }
 TAP = re.compile(r'^(not )?ok\b(.*)$', re.MULTILINE)
 TAP_SKIP = re.compile(r'#\s*skip\S*\s*(.*)', re.IGNORECASE)
