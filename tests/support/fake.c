@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/fd.h"
+#include "frontend/frontend.h"
 
 #define TIMEOUT_DEFAULT_MS 2000
 
@@ -115,6 +116,11 @@ struct fake *fake_ready(const struct fake_config *config, uint64_t features)
 	assert_int_equal(vhu_frontend_negotiate(fake->frontend), 0);
 	assert_int_equal(vhu_frontend_set_features(fake->frontend, features), 0);
 	return fake;
+}
+
+void fake_set_timeout(struct fake *fake, int ms)
+{
+	fake->frontend->config.timeout_ms = ms;
 }
 
 void fake_free(struct fake *fake)

@@ -67,6 +67,9 @@ struct fake *fake_new(const struct fake_config *config);
 struct fake *fake_ready(const struct fake_config *config, uint64_t features);
 void fake_free(struct fake *fake);
 
+/* The front-end's patience from now on. */
+void fake_set_timeout(struct fake *fake, int ms);
+
 /* Runs the front-end until the script has run. */
 void fake_run(struct fake *fake);
 

@@ -355,12 +355,10 @@ static const struct {
 static void E2_unmap_returns_after_the_acknowledgement(void **state)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(invalidations); i++) {
-		struct fake_config config = fake_full;
 		struct fixture f;
 
 		print_message("  %s\n", invalidations[i].name);
-		config.timeout_ms = invalidations[i].script == silence ? 100 : 0;
-		set_up(&f, miss_one, &config);
+		set_up(&f, miss_one, &fake_full);
 		assert_int_equal(vhu_iommu_map(f.iommu, 0x20000, 0x1000, UVA, 3), 0);
 		assert_int_equal(vhu_frontend_set_status(f.frontend, 1), 0);
 		fake_run(f.fake);
@@ -368,6 +366,8 @@ static void E2_unmap_returns_after_the_acknowledgement(void **state)
 		f.fake->config.request = VHU_FE_IOTLB_MSG;
 		f.fake->config.script = invalidations[i].script;
 		atomic_store(&f.fake->scripted, false);
+		if (invalidations[i].script == silence)
+			fake_set_timeout(f.fake, 50);
 		assert_int_equal(vhu_iommu_unmap(f.iommu, 0x1000, 0x8000), invalidations[i].result);
 		fake_run(f.fake);
 		assert_int_equal(vhu_iommu_exposed(f.iommu), invalidations[i].exposed);

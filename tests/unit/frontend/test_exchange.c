@@ -149,23 +149,30 @@ static void wrong_replies_are_errors_that_name_the_message(void **state)
 		print_message("  %s\n", misbehaviours[i].name);
 		config.request = VHU_FE_SET_STATUS;
 		config.script = misbehaviours[i].script;
-		config.timeout_ms = 100;
 		config.lost = count;
 		config.opaque = &lost;
 		fake = fake_ready(&config, 0);
+		if (misbehaviours[i].script == silence)
+			fake_set_timeout(fake, 50);
 		assert_int_equal(vhu_frontend_set_status(fake->frontend, 1),
 		                 misbehaviours[i].result);
 		assert_non_null(strstr(vhu_frontend_error(fake->frontend), "SET_STATUS"));
 		assert_int_equal(lost, misbehaviours[i].lost);
+		fake_set_timeout(fake, PEER_PATIENCE);
 		assert_int_equal(vhu_frontend_get_status(fake->frontend, &status),
 		                 misbehaviours[i].after);
 		fake_free(fake);
 	}
 }
 
+static _Atomic bool late;
+
 static int reply_late(struct fake *fake, const struct message *request)
 {
-	nanosleep(&(struct timespec){ .tv_nsec = 150 * 1000000 }, NULL);
+	for (int ms = 0; !atomic_load(&late); ms++) {
+		MUST(ms < PEER_PATIENCE);
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
 	MUST(!peer_reply_u64(fake->main, request, 1));
 	return 0;
 }
@@ -178,10 +185,13 @@ static void a_late_reply_is_dropped_and_the_session_goes_on(void **state)
 
 	config.request = VHU_FE_SET_STATUS;
 	config.script = reply_late;
-	config.timeout_ms = 100;
+	atomic_store(&late, false);
 	fake = fake_ready(&config, 0);
+	fake_set_timeout(fake, 50);
 	assert_int_equal(vhu_frontend_set_status(fake->frontend, 1), -ETIMEDOUT);
+	atomic_store(&late, true);
 	fake_run(fake);
+	fake_set_timeout(fake, PEER_PATIENCE);
 	assert_int_equal(vhu_frontend_get_status(fake->frontend, &status), 0);
 	assert_int_equal(status, 0xf);
 	fake_free(fake);
@@ -245,11 +255,11 @@ static void silence_at_each_message_ends_in_time(void **state)
 		int error;
 
 		config.silent_at = n;
-		config.timeout_ms = 50;
+		/* SET_PROTOCOL_FEATURES comes third and has no reply. */
+		config.timeout_ms = n == 3 ? PEER_PATIENCE : 50;
 		fake = fake_new(&config);
 		start = now_ms();
 		error = handshake(fake);
-		/* SET_PROTOCOL_FEATURES comes third and has no reply. */
 		assert_int_equal(error, n == 3 ? 0 : -ETIMEDOUT);
 		assert_true(now_ms() - start < 2000);
 		fake_free(fake);
