@@ -53,6 +53,7 @@ void session_update_events(struct session *session)
 {
 	uint32_t events = 0;
 
+	slow_watch(session);
 	if (session->main_source.fd < 0)
 		return;
 	if (!session->operation.active)

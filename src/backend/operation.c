@@ -8,28 +8,15 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "backend/session.h"
-#include "base/fd.h"
 #include "base/log.h"
-
-/* Operations that take a second are worth a line, and another every ten (I3). */
-static void slow_timer_set(struct session *session, unsigned seconds)
-{
-	const struct itimerspec when = { .it_value.tv_sec = seconds };
-
-	if (session->slow.fd >= 0)
-		timerfd_settime(session->slow.fd, 0, &when, NULL);
-}
 
 static void operation_step(struct session *session)
 {
 	void (*then)(struct session * session) = session->operation.then;
 
 	session->operation.then = NULL;
-	slow_timer_set(session, 0);
 	then(session);
 }
 
@@ -65,8 +52,9 @@ void operation_run(struct session *session, struct lane *lane, const struct lane
 	operation->active = true;
 	operation->then = then;
 	operation->outstanding = lane ? 1 : session->n_lanes;
-	session->slow_seconds = 1;
-	slow_timer_set(session, 1);
+	operation->serial++;
+	if (session->state != SESSION_OPEN)
+		slow_watch(session);
 	if (lane) {
 		command_send(session, (unsigned)(lane - session->lanes), template);
 		return;

@@ -2,12 +2,11 @@
 #include "backend/session.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <linux/virtio_config.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -30,39 +29,6 @@ static void main_ready(struct loop_source *source, uint32_t events)
 static void session_work(struct loop_task *task)
 {
 	session_read_main(container_of(task, struct session, work));
-}
-
-static void slow_operation(struct loop_source *source, uint32_t events)
-{
-	struct session *session = container_of(source, struct session, slow);
-	const struct itimerspec next = { .it_value.tv_sec = 10 };
-
-	(void)events;
-	fd_drain(source->fd);
-	if (!session->operation.active)
-		return;
-	log_warning(session->subject,
-	            "%s has waited %u s for I/O that was issued before it; it is answered when "
-	            "that ends",
-	            session->state == SESSION_OPEN
-	                    ? message_name(MESSAGE_MAIN, session->operation.request.request)
-	                    : "the end of the session",
-	            session->slow_seconds);
-	session->slow_seconds += 10;
-	timerfd_settime(source->fd, 0, &next, NULL);
-}
-
-static int timer_init(struct session *session)
-{
-	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	int error;
-
-	if (fd < 0)
-		return -errno;
-	error = loop_add(session->loop, &session->slow, fd, EPOLLIN, slow_operation);
-	if (error)
-		fd_close(&fd);
-	return error;
 }
 
 static int rings_init(struct session *session)
@@ -130,7 +96,7 @@ static int session_init(struct session *session, const struct session_config *co
 	                               !config->server->no_miss_hints);
 	if (!session->table || !session->iotlb || !session->pending)
 		return -ENOMEM;
-	error = timer_init(session);
+	error = slow_init(session);
 	if (!error)
 		error = rings_init(session);
 	if (!error)
@@ -141,15 +107,12 @@ static int session_init(struct session *session, const struct session_config *co
 /* Also of one that is half made: nothing was sent to its lanes. */
 static void session_release(struct session *session)
 {
-	int slow = session->slow.fd;
-
 	for (unsigned i = 0; i < session->n_lanes; i++) {
 		mailbox_done_unused(&session->lanes[i].commands);
 		lane_done(&session->lanes[i]);
 	}
 	loop_remove(session->loop, &session->main_source);
-	loop_remove(session->loop, &session->slow);
-	fd_close(&slow);
+	slow_done(session);
 	loop_cancel(&session->work);
 	if (session->reports.loop)
 		mailbox_done(&session->reports);
@@ -179,7 +142,7 @@ int session_new(const struct session_config *config, int fd, struct session **re
 	session->loop = config->loop;
 	session->over = config->over;
 	session->opaque = config->opaque;
-	session->main_source.fd = session->back_source.fd = session->slow.fd = -1;
+	session->main_source.fd = session->back_source.fd = session->slow.source.fd = -1;
 	session->work.run = session_work;
 	session->features_offered = features_offered(config->server);
 	error = session_init(session, config);

@@ -61,6 +61,7 @@ struct session;
 /* What workers are doing for the message that was read last. */
 struct operation {
 	bool active;
+	uint64_t serial;      /* of the step */
 	unsigned outstanding; /* lanes that have not acknowledged */
 	/* The next step; runs when outstanding is 0. */
 	void (*then)(struct session *session);
@@ -128,8 +129,12 @@ struct session {
 	_Atomic bool pressure;
 
 	struct operation operation;
-	struct loop_source slow; /* a timerfd: an operation takes long (I3) */
-	unsigned slow_seconds;
+	struct {
+		struct loop_source source; /* a timerfd */
+		uint64_t serial;           /* of the operation it was armed for */
+		unsigned seconds;          /* when it fires next, since that began */
+		bool armed;
+	} slow;
 
 	struct lane *lanes;
 	unsigned n_lanes;
@@ -205,6 +210,12 @@ void operation_start(struct session *session, struct ring *ring,
 
 /* The usual last step: reply with operation.result. */
 void operation_reply(struct session *session);
+
+/* slow.c: a line for operations that take long (I3) */
+int slow_init(struct session *session);
+void slow_done(struct session *session);
+/* The session goes to sleep; if an operation is under way, how long is watched. */
+void slow_watch(struct session *session);
 
 /* on_*.c: handlers by concern, each 0, -errno or HANDLER_REPLIES */
 #define HANDLER(name) int on_##name(struct session *session, struct message *message)
