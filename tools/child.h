@@ -33,7 +33,4 @@ void child_unlink(struct child *child);
  */
 bool child_stop(struct child *child, int timeout_ms);
 
-/* CPU time of the child, which must have been stopped, in seconds. */
-double child_cpu_seconds(void);
-
 #endif

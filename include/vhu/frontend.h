@@ -131,6 +131,11 @@ struct vhu_frontend_stats {
 	uint64_t requests;
 };
 
+/**
+ * vhu_frontend_stats - read the counters.
+ * @frontend: a front-end
+ * @ret: filled
+ */
 void vhu_frontend_stats(const struct vhu_frontend *frontend, struct vhu_frontend_stats *ret);
 
 /**
@@ -454,8 +459,9 @@ int vhu_vq_get(struct vhu_vq *vq, void **ret_token, uint32_t *ret_written);
  * @vq: a queue
  * @timeout_ms: how long at most; -1: for ever
  *
- * Return: 1: vhu_vq_get() has something; 0: the time is over; or as
- * vhu_frontend_run(), or the -errno of poll(2).
+ * Return: 1: vhu_vq_get() has something; 0: the time is over; -EPROTO: the
+ * device has declared the ring broken; or as vhu_frontend_run(), or the -errno
+ * of poll(2).
  */
 int vhu_vq_wait(struct vhu_vq *vq, int timeout_ms);
 
@@ -476,7 +482,8 @@ int vhu_vq_call_fd(const struct vhu_vq *vq);
 bool vhu_vq_arm(struct vhu_vq *vq);
 
 /**
- * vhu_vq_broken - whether the device has declared the ring broken.
+ * vhu_vq_broken - whether the device has declared the ring broken, as far as
+ * vhu_vq_wait() has noticed.
  * @vq: a queue
  */
 bool vhu_vq_broken(const struct vhu_vq *vq);

@@ -213,6 +213,8 @@ VHU_EXPORT int vhu_vq_wait(struct vhu_vq *vq, int timeout_ms)
 			vring_driver_quiet(vq->driver);
 			return 1;
 		}
+		if (vq->broken)
+			return -EPROTO;
 		if (timeout_ms >= 0 && left <= 0)
 			return 0;
 		error = sleep_once(vq, (int)left);
