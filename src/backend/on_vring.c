@@ -19,6 +19,7 @@ static struct ring *ring_of_fd(struct session *session, const struct message *me
 
 int on_set_vring_num(struct session *session, struct message *message)
 {
+	struct ring *ring = ring_of_state(session, message);
 	uint32_t num = message->payload.state.num;
 
 	if (!num || num > VRING_NUM_MAX || (num & (num - 1))) {
@@ -26,8 +27,10 @@ int on_set_vring_num(struct session *session, struct message *message)
 		            message->payload.state.index, num, VRING_NUM_MAX);
 		return -EINVAL;
 	}
-	ring_of_state(session, message)->config.num = (uint16_t)num;
-	return 0;
+	ring->config.num = (uint16_t)num;
+	/* The parts of a ring come in any order. */
+	operation_start(session, ring, operation_reply);
+	return HANDLER_REPLIES;
 }
 
 int on_set_vring_base(struct session *session, struct message *message)

@@ -178,11 +178,28 @@ void queue_stopped(struct vhu_queue *queue)
 	queue->due = false;
 }
 
+/* Without an fd the call is owed until there is one. */
+static void queue_call(struct vhu_queue *queue)
+{
+	queue->call_owed = queue->call_fd < 0;
+	if (queue->call_owed)
+		return;
+	fd_signal(queue->call_fd);
+	counter_add(&queue->lane->counters.calls, 1);
+}
+
 /* Takes over @fd in place of *mine. */
 static void replace_fd(int *mine, int fd)
 {
 	fd_close(mine);
 	*mine = fd;
+}
+
+static void set_call(struct vhu_queue *queue, int fd)
+{
+	replace_fd(&queue->call_fd, fd);
+	if (queue->call_owed)
+		queue_call(queue);
 }
 
 static int set_kick(struct vhu_queue *queue, int fd)
@@ -221,7 +238,7 @@ int queue_set(struct vhu_queue *queue, const struct lane_command *command)
 	int error = 0;
 
 	switch (command->set) {
-	case LANE_SET_CALL: replace_fd(&queue->call_fd, command->fd); break;
+	case LANE_SET_CALL: set_call(queue, command->fd); break;
 	case LANE_SET_ERR: replace_fd(&queue->err_fd, command->fd); break;
 	case LANE_SET_KICK: error = set_kick(queue, command->fd); break;
 	case LANE_SET_ENABLE:
@@ -268,10 +285,8 @@ void queue_publish(struct vhu_queue *queue)
 		return;
 	queue->put_pending = false;
 	vring_publish(&queue->ring);
-	if (!vring_wants_call(&queue->ring) || queue->call_fd < 0)
-		return;
-	fd_signal(queue->call_fd);
-	counter_add(&queue->lane->counters.calls, 1);
+	if (vring_wants_call(&queue->ring))
+		queue_call(queue);
 }
 
 void queue_release_held(struct vhu_queue *queue, bool all)

@@ -137,6 +137,7 @@ struct vhu_queue {
 	bool broken;       /* until the next start */
 	bool in_batch;     /* called from below: finish later */
 	bool put_pending;  /* used elements not yet published */
+	bool call_owed;    /* the driver wants a call and there is no fd for it */
 	struct lane_command *stopping;
 
 	/* session only */
