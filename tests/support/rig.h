@@ -224,7 +224,11 @@ struct rig_ring_config {
 };
 
 uint64_t rig_ring_bytes(const struct rig_ring_config *config);
+uint64_t rig_ring_used_offset(const struct rig_ring_config *config);
 void rig_ring_start(struct rig *rig, unsigned index, const struct rig_ring_config *config);
+/* One message of those that make rig_ring_start(); fd -1: the bit that there is none. */
+uint64_t rig_set_vring_addr(struct rig *rig, unsigned index, const struct rig_ring_config *config);
+uint64_t rig_set_vring_fd(struct rig *rig, uint32_t request, unsigned index, int fd);
 void rig_ring_enable(struct rig *rig, unsigned index, bool enable);
 /* GET_VRING_BASE, and lets go of the ring. */
 uint32_t rig_ring_stop(struct rig *rig, unsigned index);

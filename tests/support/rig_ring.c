@@ -15,14 +15,15 @@ static uint16_t ring_num(const struct rig_ring_config *config)
 }
 
 /* Offsets as in vhu_vq_start(): avail behind the table, used on a page of its own. */
-static uint64_t used_offset(const struct rig_ring_config *config)
+uint64_t rig_ring_used_offset(const struct rig_ring_config *config)
 {
 	return (16u * ring_num(config) + 6 + 2u * ring_num(config) + 4095) & ~UINT64_C(4095);
 }
 
 static uint64_t tables_offset(const struct rig_ring_config *config)
 {
-	return used_offset(config) + ((6 + 8u * ring_num(config) + 4095) & ~UINT64_C(4095));
+	return rig_ring_used_offset(config) +
+	       ((6 + 8u * ring_num(config) + 4095) & ~UINT64_C(4095));
 }
 
 uint64_t rig_ring_bytes(const struct rig_ring_config *config)
@@ -59,7 +60,7 @@ static void make_driver(struct rig *rig, struct rig_ring *ring,
 		.event_idx = config->event_idx,
 		.desc = mem,
 		.avail = mem + 16 * ring_num(config),
-		.used = mem + used_offset(config),
+		.used = mem + rig_ring_used_offset(config),
 		.tables = config->table_entries ? mem + tables_offset(config) : NULL,
 		.tables_addr = (translates(rig) ? config->iova : config->gpa) +
 		               tables_offset(config),
@@ -71,7 +72,7 @@ static void make_driver(struct rig *rig, struct rig_ring *ring,
 	assert_int_equal(vring_driver_new(&driver, &ring->driver), 0);
 }
 
-static void set_addr(struct rig *rig, unsigned index, const struct rig_ring_config *config)
+uint64_t rig_set_vring_addr(struct rig *rig, unsigned index, const struct rig_ring_config *config)
 {
 	uint64_t base = translates(rig) ? config->iova : rig_user_address(rig, config->gpa);
 	struct message message;
@@ -82,23 +83,28 @@ static void set_addr(struct rig *rig, unsigned index, const struct rig_ring_conf
 		.index = index,
 		.desc = base,
 		.avail = base + 16u * ring_num(config),
-		.used = base + used_offset(config),
+		.used = base + rig_ring_used_offset(config),
 	};
-	assert_int_equal(rig_call(rig, &message), 0);
+	return rig_call(rig, &message);
 }
 
-static void set_fd(struct rig *rig, uint32_t request, unsigned index, int *fd)
+uint64_t rig_set_vring_fd(struct rig *rig, uint32_t request, unsigned index, int fd)
 {
 	struct message message;
 
-	fd_close(fd);
-	assert_int_equal(fd_event(fd), 0);
 	message_init(&message, request);
 	message.header.size = sizeof(message.payload.u64);
-	message.payload.u64 = index;
-	message.fds[0] = *fd;
-	message.n_fds = 1;
-	assert_int_equal(rig_call(rig, &message), 0);
+	message.payload.u64 = index | (fd < 0 ? VHU_VRING_NOFD : 0);
+	message.fds[0] = fd;
+	message.n_fds = fd < 0 ? 0 : 1;
+	return rig_call(rig, &message);
+}
+
+static void set_event(struct rig *rig, uint32_t request, unsigned index, int *fd)
+{
+	fd_close(fd);
+	assert_int_equal(fd_event(fd), 0);
+	assert_int_equal(rig_set_vring_fd(rig, request, index, *fd), 0);
 }
 
 void rig_ring_start(struct rig *rig, unsigned index, const struct rig_ring_config *config)
@@ -108,10 +114,13 @@ void rig_ring_start(struct rig *rig, unsigned index, const struct rig_ring_confi
 	make_driver(rig, ring, config);
 	assert_int_equal(rig_set_state(rig, VHU_FE_SET_VRING_NUM, index, ring_num(config)), 0);
 	assert_int_equal(rig_set_state(rig, VHU_FE_SET_VRING_BASE, index, config->base), 0);
-	set_addr(rig, index, config);
-	set_fd(rig, VHU_FE_SET_VRING_CALL, index, &ring->call);
-	set_fd(rig, VHU_FE_SET_VRING_ERR, index, &ring->err);
-	set_fd(rig, VHU_FE_SET_VRING_KICK, index, &ring->kick);
+	assert_int_equal(rig_set_vring_addr(rig, index, config), 0);
+	/* It may have been enabled in an earlier life. */
+	if (config->disabled && rig->features & VHU_BIT(VHU_F_PROTOCOL_FEATURES))
+		rig_ring_enable(rig, index, false);
+	set_event(rig, VHU_FE_SET_VRING_CALL, index, &ring->call);
+	set_event(rig, VHU_FE_SET_VRING_ERR, index, &ring->err);
+	set_event(rig, VHU_FE_SET_VRING_KICK, index, &ring->kick);
 	if (!config->disabled)
 		rig_ring_enable(rig, index, true);
 }
