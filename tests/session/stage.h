@@ -151,6 +151,22 @@ static inline void stage_expect_used_quietly(struct rig *rig, unsigned q, unsign
 	assert_int_equal(written, len);
 }
 
+/* Requests @first and the @n - 1 behind it come back as they like. Misses are served. */
+static inline void stage_expect_used_in_any_order(struct rig *rig, unsigned q, unsigned first,
+                                                  unsigned n, uint32_t len)
+{
+	uint64_t seen = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t written;
+		uint64_t at = (uintptr_t)rig_wait_used(rig, q, &written) - first;
+
+		assert_int_equal(written, len);
+		assert_true(at < n && !(seen >> at & 1));
+		seen |= UINT64_C(1) << at;
+	}
+}
+
 /* The next miss is of this very address. */
 static inline struct rig_miss stage_expect_miss(struct rig *rig, uint64_t iova, uint8_t perm)
 {
