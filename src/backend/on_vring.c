@@ -101,14 +101,27 @@ int on_get_vring_base(struct session *session, struct message *message)
 	return HANDLER_REPLIES;
 }
 
+static int event_fd_init(struct session *session, const struct message *message, int fd)
+{
+	if (fd_is_stream(fd)) {
+		log_warning(session->subject,
+		            "ring %u: a pipe or socket can't be signalled safely; send an eventfd "
+		            "with %s",
+		            (unsigned)(message->payload.u64 & VHU_VRING_INDEX_MASK),
+		            message_name(MESSAGE_MAIN, message->header.request));
+		return -EINVAL;
+	}
+	/* A signal must never wait for whoever holds the other end. */
+	return fd_set_nonblocking(fd);
+}
+
 /* The fd of a SET_VRING_KICK, CALL or ERR; -1 for the bit that says there is none. */
-static int take_fd(struct message *message, int *ret)
+static int take_fd(struct session *session, struct message *message, int *ret)
 {
 	int fd = message_take_fd(message, 0), error;
 
 	if (fd >= 0) {
-		/* A signal must never wait for whoever holds the other end. */
-		error = fd_set_nonblocking(fd);
+		error = event_fd_init(session, message, fd);
 		if (error) {
 			fd_close(&fd);
 			return error;
@@ -123,7 +136,7 @@ static int set_fd(struct session *session, struct message *message, enum lane_se
 	struct ring *ring = ring_of_fd(session, message);
 	struct lane_command command = { .set = set };
 	int *mine = set == LANE_SET_CALL ? &ring->call_fd : &ring->err_fd;
-	int error = take_fd(message, &command.fd);
+	int error = take_fd(session, message, &command.fd);
 
 	if (error)
 		return error;
@@ -157,7 +170,7 @@ int on_set_vring_kick(struct session *session, struct message *message)
 		            (unsigned)(message->payload.u64 & VHU_VRING_INDEX_MASK));
 		return -EOPNOTSUPP;
 	}
-	error = take_fd(message, &command.fd);
+	error = take_fd(session, message, &command.fd);
 	if (error)
 		return error;
 	if (ring->queue)

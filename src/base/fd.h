@@ -22,4 +22,10 @@ bool fd_drain(int fd);
 
 int fd_set_nonblocking(int fd);
 
+/*
+ * Whether it is a pipe or a socket: writing to one may raise SIGPIPE, and one
+ * whose other end is closed is readable for ever.
+ */
+bool fd_is_stream(int fd);
+
 #endif
