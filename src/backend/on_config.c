@@ -2,10 +2,12 @@
 /* Configuration space and the back-channel's fd. Thread: the session's. */
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "backend/session.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "transport/socket.h"
 
 static int check(const struct session *session, const struct vhu_config *config)
 {
@@ -49,11 +51,26 @@ int on_set_config(struct session *session, struct message *message)
 	                                        config->size, config->flags & VHU_CONFIG_MIGRATION);
 }
 
+/* Whatever is wrong with it must not be found out by the first miss. */
+static int back_channel_new(int fd, struct channel **ret)
+{
+	struct sockaddr_storage peer;
+	socklen_t size = sizeof(peer);
+	bool listening;
+	int error = socket_kind(fd, &listening);
+
+	if (error)
+		return error;
+	if (getpeername(fd, (struct sockaddr *)&peer, &size) < 0)
+		return -errno;
+	return channel_new(fd, MESSAGE_BACK, ret);
+}
+
 int on_set_backend_req_fd(struct session *session, struct message *message)
 {
 	int fd = message_take_fd(message, 0);
 	struct channel *channel;
-	int error = channel_new(fd, MESSAGE_BACK, &channel);
+	int error = back_channel_new(fd, &channel);
 
 	if (error) {
 		log_warning(session->subject, "the back-channel's fd can't be used: %s",
