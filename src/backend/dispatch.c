@@ -191,7 +191,10 @@ static void session_handle(struct session *session, struct message *message)
 	session->operation.request = message->header;
 	session->operation.result = 0;
 	result = judge(session, message, &why);
-	if (result)
+	/* No request at all: a reply to it would not be understood either. */
+	if (result == -EPROTO)
+		session_close(session, "%s", why.text);
+	else if (result)
 		session_answer(session, &message->header, result, why.text);
 	else
 		result = handlers[message->header.request](session, message);
