@@ -150,6 +150,13 @@ static void reset_step(struct session *session)
 int on_reset_device(struct session *session, struct message *message)
 {
 	(void)message;
-	operation_flush(session, reset_step);
+	/*
+	 * The stop of the last ring flushes (F1). Flushed before, a ring with work
+	 * would ask for its pages anew, on its way out.
+	 */
+	if (session->n_running)
+		reset_step(session);
+	else
+		operation_flush(session, reset_step);
 	return HANDLER_REPLIES;
 }
