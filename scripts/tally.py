@@ -94,11 +94,11 @@ def from_cmocka(output):
   for key, pattern in CMOCKA.items():
     setattr(tally, key, sum(int(number) for number in pattern.findall(output)))
   if tally.failed:
-    names = re.findall(r'^\[  FAILED  \] ([^\d\s]\S*)$', output, re.MULTILINE)
-    tally.notes.append('failed: ' + ' '.join(dict.fromkeys(names)))
+    names = re.findall(r'^\[  FAILED  \] ([^\d\s].*)$', output, re.MULTILINE)
+    tally.notes.append('failed: ' + '; '.join(dict.fromkeys(names)))
   if tally.skipped:
-    names = re.findall(r'^\[  SKIPPED \] ([^\d\s]\S*)$', output, re.MULTILINE)
-    tally.notes.append('skipped: ' + ' '.join(dict.fromkeys(names)))
+    names = re.findall(r'^\[  SKIPPED \] ([^\d\s].*)$', output, re.MULTILINE)
+    tally.notes.append('skipped: ' + '; '.join(dict.fromkeys(names)))
   return tally if tally.total() else None
 
 
