@@ -60,6 +60,7 @@ class Result:
     self.qemu_log = ''
     self.daemon_log = ''
     self.seconds = 0.0
+    self.cpu = {}  # seconds of CPU during the job: "daemon", "QEMU's main loop", "QEMU's CPUs"
 
   def logs(self):
     """The ends of all logs, for a person who has to find out why."""
@@ -112,7 +113,7 @@ def qemu_arguments(mode, job, folder, device, extra):
   argv = ['qemu-system-x86_64', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
           '-machine', f'q35,accel={accel},kernel-irqchip=split,memory-backend=m0',
           '-object', 'memory-backend-memfd,id=m0,size=512M,share=on',
-          '-cpu', cpu, '-smp', str(job.cpus),
+          '-name', 'vm,debug-threads=on', '-cpu', cpu, '-smp', str(job.cpus),
           '-boot', 'strict=' + ('off' if job.firmware else 'on')]
   if mode.viommu:
     argv += ['-device', 'intel-iommu,intremap=on,device-iotlb=on']
@@ -157,7 +158,7 @@ def run(mode, job, program=None, timeout=120, progress=None, keep=False, daemon_
     device = device_arguments(mode, daemon and daemon.socket, disk, job.cpus)
     vm = Process('QEMU', qemu_arguments(mode, job, folder, device, qemu_extra),
                  os.path.join(folder, 'qemu.log'))
-    watch(vm, result, folder, timeout, progress)
+    watch(vm, daemon, result, folder, timeout, progress)
     if daemon:
       result.stats, problems = daemon.finish()
       result.problems += problems
@@ -173,11 +174,29 @@ def run(mode, job, program=None, timeout=120, progress=None, keep=False, daemon_
   return result
 
 
-def watch(vm, result, folder, timeout, progress):
+def cpu_now(vm, daemon):
+  """Seconds of CPU by who used them; None when it is too late to ask."""
+  threads = vm.cpu_seconds()
+  if not threads:
+    return None
+  cpus = sum(used for name, used in threads.items() if name.startswith('CPU '))
+  return {'daemon': sum(daemon.process.cpu_seconds().values()) if daemon else 0.0,
+          "QEMU's CPUs": cpus, "QEMU's main loop": sum(threads.values()) - cpus}
+
+
+def watch(vm, daemon, result, folder, timeout, progress):
   """Follows the VM to its end and takes down what it said."""
+  first = None
+
   def tick():
+    nonlocal first
     result.guest = read_results(folder)
     result.seconds = time.monotonic() - vm.started
+    if 'job_begins' in result.guest and 'job_cs' not in result.guest:
+      now = cpu_now(vm, daemon)
+      first = first or now
+      if now:
+        result.cpu = {who: now[who] - first[who] for who in now}
     if progress:
       progress(result)
 
