@@ -108,16 +108,31 @@ static void wake_starved(struct session *session)
 	}
 }
 
+/* S4b: an update of a ring's page outweighs its refusal, wherever that has got to. */
+static void ring_updated(struct vhu_queue *queue)
+{
+	struct slot *slot = &queue->slots[queue->ring.config.num];
+	uint8_t refused = SLOT_REFUSED;
+
+	if (slot->verdict == SLOT_REFUSED)
+		slot->verdict = SLOT_FILLED;
+	/* acquire: if the refusal was taken, halted_seen tells; pairs with slot_take() */
+	if (atomic_compare_exchange_strong_explicit(&slot->state, &refused, SLOT_FILLED,
+	                                            memory_order_acq_rel, memory_order_acquire))
+		return;
+	if (!atomic_load_explicit(&queue->halted_seen, memory_order_relaxed))
+		return;
+	atomic_store_explicit(&queue->unhalt, true, memory_order_release);
+	queue_wake(queue);
+}
+
 void misses_updated(struct session *session, struct range range)
 {
 	for (unsigned i = 0; i < session->n_rings; i++) {
 		struct vhu_queue *queue = session->rings[i].queue;
 
-		if (!queue || !atomic_load_explicit(&queue->halted_seen, memory_order_relaxed) ||
-		    !vring_parts_in(&queue->ring, range))
-			continue;
-		atomic_store_explicit(&queue->unhalt, true, memory_order_release);
-		queue_wake(queue);
+		if (queue && vring_parts_in(&queue->ring, range))
+			ring_updated(queue);
 	}
 	wake_starved(session);
 }

@@ -66,8 +66,27 @@ static enum slot_state slot_take(struct slot *slot)
 	/* acquire: the map and the ticket; pairs with the session's release */
 	uint8_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
 
+	/* release: what was stored before; pairs with misses_updated() */
 	if (state != SLOT_WAITING && state != SLOT_IDLE)
-		atomic_store_explicit(&slot->state, SLOT_IDLE, memory_order_relaxed);
+		state = atomic_exchange_explicit(&slot->state, SLOT_IDLE, memory_order_acq_rel);
+	return state;
+}
+
+/*
+ * The same for the ring's pages. An update may end the halt from the moment on
+ * when the refusal is taken, so that it shows before.
+ */
+static enum slot_state ring_slot_take(struct vhu_queue *queue)
+{
+	struct slot *slot = &queue->slots[queue->ring.config.num];
+	bool refused = atomic_load_explicit(&slot->state, memory_order_relaxed) == SLOT_REFUSED;
+	enum slot_state state;
+
+	if (refused)
+		atomic_store_explicit(&queue->halted_seen, true, memory_order_relaxed);
+	state = slot_take(slot);
+	if (refused && state != SLOT_REFUSED)
+		atomic_store_explicit(&queue->halted_seen, false, memory_order_relaxed);
 	return state;
 }
 
@@ -80,7 +99,7 @@ static bool queue_map(struct vhu_queue *queue)
 	struct hole_list holes;
 	int r;
 
-	switch (slot_take(&queue->slots[slot])) {
+	switch (ring_slot_take(queue)) {
 	case SLOT_WAITING: return false;
 	case SLOT_REFUSED: queue_halt(queue, "the front-end refused a ring page"); return false;
 	case SLOT_RETRY:
