@@ -38,7 +38,8 @@ static void session_over(void *opaque)
 	loop_schedule(&server->loop, &server->reap);
 }
 
-static void serve(struct vhu_server *server, int fd)
+/* Takes @fd on success. */
+static int serve(struct vhu_server *server, int fd)
 {
 	const struct session_config config = {
 		.server = &server->config,
@@ -49,10 +50,10 @@ static void serve(struct vhu_server *server, int fd)
 	};
 	int error = session_new(&config, fd, &server->session);
 
-	if (!error)
-		return;
-	log_error(server->config.ops->name, "a front-end can't be served: %s", strerror(-error));
-	fd_close(&fd);
+	if (error)
+		log_error(server->config.ops->name, "a front-end can't be served: %s",
+		          strerror(-error));
+	return error;
 }
 
 static void reap(struct loop_task *task)
@@ -66,11 +67,7 @@ static void reap(struct loop_task *task)
 	server->waiting = -1;
 	if (server->config.session_end)
 		server->config.session_end(server, server->config.opaque);
-	if (waiting < 0)
-		return;
-	if (server->listener_fd >= 0)
-		serve(server, waiting);
-	else
+	if (waiting >= 0 && (server->listener_fd < 0 || serve(server, waiting)))
 		fd_close(&waiting);
 }
 
@@ -101,8 +98,8 @@ static void listener_ready(struct loop_source *source, uint32_t events)
 	}
 	if (server->session)
 		came_second(server, fd);
-	else
-		serve(server, fd);
+	else if (serve(server, fd))
+		fd_close(&fd);
 }
 
 static int server_workers(struct vhu_server *server)
@@ -128,10 +125,8 @@ static int server_open(struct vhu_server *server, int fd)
 
 	if (error)
 		return error;
-	if (!listening) {
-		serve(server, fd);
-		return server->session ? 0 : -ENOMEM;
-	}
+	if (!listening)
+		return serve(server, fd);
 	error = fd_set_nonblocking(fd);
 	if (!error)
 		error = loop_add(&server->loop, &server->listener, fd, EPOLLIN, listener_ready);
@@ -140,13 +135,24 @@ static int server_open(struct vhu_server *server, int fd)
 	return error;
 }
 
+static bool is_usable(const struct vhu_server_config *config)
+{
+	const struct vhu_device_ops *ops = config->ops;
+	unsigned n;
+
+	if (!ops || !ops->name || !ops->max_queues || !ops->submit)
+		return false;
+	n = ops->max_queues(config->dev);
+	return n > 0 && n <= SESSION_RINGS_MAX;
+}
+
 VHU_EXPORT int vhu_server_new(const struct vhu_server_config *config, int fd,
                               struct vhu_server **ret)
 {
 	struct vhu_server *server;
 	int error;
 
-	if (!config->ops || !config->ops->name || !config->ops->max_queues || !config->ops->submit)
+	if (!is_usable(config))
 		return -EINVAL;
 	server = calloc(1, sizeof(*server));
 	if (!server)
