@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "backend/request.h"
+#include "memory/sigbus.h"
 
 static void lane_acknowledge(struct mail *mail)
 {
@@ -49,6 +50,7 @@ int lane_init(struct lane *lane, struct loop *loop, bool shared_thread, struct m
 		.answered = answered,
 		.pressure = pressure,
 		.task.run = lane_run,
+		.faults_seen = sigbus_faults(),
 	};
 	list_init(&lane->queues);
 	error = translate_view_init(&lane->view, LANE_LINES);
@@ -173,9 +175,19 @@ static void stop_finish(struct lane *lane, struct vhu_queue *queue)
 	lane_answer(lane, command);
 }
 
+/* Some session's memory is gone, perhaps ours: the session looks. */
+static void raise_alarm(struct lane *lane, unsigned faults)
+{
+	lane->faults_seen = faults;
+	/* acq_rel: pairs with the exchange of who delivers it */
+	if (!atomic_exchange_explicit(&lane->alarm_posted, true, memory_order_acq_rel))
+		mailbox_post(lane->reports, &lane->alarm);
+}
+
 void lane_settle(struct lane *lane)
 {
 	struct list *node, *next;
+	unsigned faults;
 
 	list_for_each_safe (node, next, &lane->queues) {
 		struct vhu_queue *queue = container_of(node, struct vhu_queue, node);
@@ -187,6 +199,10 @@ void lane_settle(struct lane *lane)
 	}
 	if (lane->draining && !lane->drain_left)
 		drain_finish(lane);
+	/* Last, for what was finished above writes to the ring. */
+	faults = sigbus_faults();
+	if (faults != lane->faults_seen)
+		raise_alarm(lane, faults);
 }
 
 static void lane_stop(struct lane *lane, struct lane_command *command)

@@ -113,6 +113,11 @@ struct lane {
 	struct lane_command *draining;
 	unsigned drain_left;
 
+	/* Faults in shared memory this lane has seen counted; the session is told (sigbus.h). */
+	unsigned faults_seen;
+	struct mail alarm; /* to the session, whose deliver it is */
+	_Atomic bool alarm_posted;
+
 	struct lane_counters counters;
 };
 

@@ -49,6 +49,19 @@ static int rings_init(struct session *session)
 	return 0;
 }
 
+/* A lane has seen a fault in shared memory, of this session or of another. */
+static void memory_alarm(struct mail *mail)
+{
+	struct lane *lane = container_of(mail, struct lane, alarm);
+	struct session *session = container_of(lane->reports, struct session, reports);
+	struct memory_fault why;
+
+	/* acq_rel: a fault whose alarm was left to this one is seen below */
+	atomic_exchange_explicit(&lane->alarm_posted, false, memory_order_acq_rel);
+	if (memtable_is_broken(session->table, &why))
+		session_close(session, "guest memory is gone: %s", why.text);
+}
+
 static int lanes_init(struct session *session, const struct session_config *config)
 {
 	unsigned n = config->lane_loops ? config->server->n_workers : 1;
@@ -64,6 +77,7 @@ static int lanes_init(struct session *session, const struct session_config *conf
 
 		error = lane_init(&session->lanes[session->n_lanes], loop, loop == config->loop,
 		                  &session->reports, &session->answered, &session->pressure);
+		session->lanes[session->n_lanes].alarm.deliver = memory_alarm;
 		if (!error)
 			session->n_lanes++;
 	}
@@ -269,6 +283,6 @@ bool session_check(const struct session *session)
 
 	for (unsigned i = 0; i < session->n_rings; i++)
 		running += session->rings[i].queue != NULL;
-	return running == session->n_running && iotlb_check(session->iotlb) &&
-	       pending_check(session->pending);
+	return running == session->n_running && memtable_check(session->table) &&
+	       iotlb_check(session->iotlb) && pending_check(session->pending);
 }

@@ -325,6 +325,51 @@ unsigned memtable_count(const struct memtable *table)
 	return table->n;
 }
 
+bool memtable_is_broken(const struct memtable *table, struct memory_fault *why)
+{
+	for (unsigned i = 0; i < table->n; i++) {
+		const struct region *region = table->regions[i];
+
+		if (!sigbus_is_broken(&region->mapping))
+			continue;
+		region_refuse(why, 0,
+		              "region of gpa 0x%" PRIx64 " size 0x%" PRIx64
+		              ": its file was made shorter, or can't give a page",
+		              region->wire.gpa, region->wire.size);
+		return true;
+	}
+	return false;
+}
+
+static bool spans_check(const struct span *spans, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (spans[i].range.start > spans[i].range.last || !spans[i].ptr)
+			return false;
+		if (i && spans[i].range.start <= spans[i - 1].range.last)
+			return false;
+	}
+	return true;
+}
+
+bool memtable_check(const struct memtable *table)
+{
+	if (!atomic_load_explicit(&table->refs, memory_order_relaxed) ||
+	    table->n > MEMTABLE_REGIONS_MAX || !spans_check(table->by_gpa, table->n) ||
+	    !spans_check(table->by_uva, table->n))
+		return false;
+	for (unsigned i = 0; i < table->n; i++) {
+		const struct region *region = table->regions[i];
+		const struct span *span = &table->by_gpa[i];
+
+		if (!atomic_load_explicit(&region->refs, memory_order_relaxed) ||
+		    span->range.start != region->wire.gpa || span->ptr != region->ptr ||
+		    range_size(span->range) != region->wire.size)
+			return false;
+	}
+	return true;
+}
+
 struct region_view memtable_region(const struct memtable *table, unsigned i)
 {
 	const struct region *region;

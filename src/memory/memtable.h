@@ -66,6 +66,13 @@ int memtable_remove(const struct memtable *old, const struct vhu_memory_region *
                     struct memtable **ret, struct memory_fault *why);
 
 unsigned memtable_count(const struct memtable *table);
+/*
+ * Whether a part of some region is gone, because its file was made shorter, and
+ * zero pages are there instead (sigbus.h); *why says which region.
+ */
+bool memtable_is_broken(const struct memtable *table, struct memory_fault *why);
+/* Whether it is what a table has to be. */
+bool memtable_check(const struct memtable *table);
 /* In order of gpa. */
 struct region_view memtable_region(const struct memtable *table, unsigned i);
 

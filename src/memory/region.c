@@ -87,6 +87,8 @@ static int file_map(struct region *region, int fd, struct memory_fault *why)
 	uint64_t align = file_alignment(fd);
 	uint64_t end = region->wire.mmap_offset + region->wire.size;
 	uint64_t start, len;
+	void *map;
+	int err;
 
 	if (align == 0)
 		return region_refuse(why, -errno, "fstatfs: %m");
@@ -94,14 +96,17 @@ static int file_map(struct region *region, int fd, struct memory_fault *why)
 	if (end > INT64_MAX - align)
 		return region_refuse(why, -EINVAL, "is too large");
 	len = ((end + align - 1) & ~(align - 1)) - start;
-	region->map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
-	                   (off_t)start);
-	if (region->map == MAP_FAILED)
+	map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, (off_t)start);
+	if (map == MAP_FAILED)
 		return region_refuse(why, -errno, "mmap: %m");
-	region->map_len = len;
-	region->ptr = (char *)region->map + (region->wire.mmap_offset - start);
+	err = sigbus_watch(&region->mapping, map, len, align);
+	if (err) {
+		munmap(map, len);
+		return region_refuse(why, err, "no memory");
+	}
+	region->ptr = (char *)map + (region->wire.mmap_offset - start);
 	/* A core dump holds our memory, not the driver's. A refusal costs nothing else. */
-	(void)madvise(region->map, region->map_len, MADV_DONTDUMP);
+	(void)madvise(map, len, MADV_DONTDUMP);
 	return 0;
 }
 
@@ -146,6 +151,7 @@ void region_put(struct region *region)
 	/* Release: what this thread did to the memory is done; acquire: what others did, too. */
 	if (atomic_fetch_sub_explicit(&region->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	munmap(region->map, region->map_len);
+	sigbus_unwatch(&region->mapping);
+	munmap(region->mapping.start, region->mapping.len);
 	free(region);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One region of shared guest memory: numbers of the front-end's, the identity of
- * the file, and our mapping of it. It never changes; it lives while a table
- * refers to it. It does not know about other regions: that is the table.
+ * the file, and our mapping of it. It never changes, but for the mark that a part
+ * of it is gone; it lives while a table refers to it. It does not know about other
+ * regions: that is the table.
  *
  * Threads: mapped by the session; references may be dropped by any thread.
  */
@@ -15,6 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "memory/sigbus.h"
 #include "wire/protocol.h"
 
 struct memory_fault;
@@ -24,9 +26,8 @@ struct region {
 	struct vhu_memory_region wire;
 	dev_t dev;
 	ino_t ino;
-	char *ptr; /* of wire.gpa */
-	void *map;
-	size_t map_len;
+	char *ptr;                   /* of wire.gpa */
+	struct sigbus_range mapping; /* whole pages of the file around it */
 };
 
 /* Why, for a caller's text; @why may be NULL. Returns @err. */
