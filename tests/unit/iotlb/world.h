@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * An IOTLB beside a map of single bytes that is kept in the plainest way, for
+ * whoever invents operations: they are done on both, and world_check() compares.
+ *
+ * Thread: the test's.
+ */
+#ifndef UNIT_IOTLB_WORLD_H
+#define UNIT_IOTLB_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "iotlb/iotlb.h"
+
+#define SPACE_MAX 24u
+#define DELTAS    3u
+
+/* Byte i under offset d is memory[d][i]: no two offsets meet in memory. */
+static char memory[DELTAS][SPACE_MAX];
+
+enum kind {
+	UPDATE,
+	INVALIDATE,
+	DROP,
+};
+
+struct op {
+	enum kind kind;
+	unsigned first, last; /* of the space; of memory for DROP */
+	unsigned delta;
+	uint8_t perm;
+};
+
+/* What a byte means to whoever asked last; perm 0: nothing. */
+struct byte {
+	char *ptr;
+	uint8_t perm;
+};
+
+/* @believed is as if there were no bound: what may still be in use somewhere. */
+struct world {
+	struct iotlb *tlb;
+	uint64_t base;
+	unsigned n;
+	bool evicts;
+	struct byte believed[SPACE_MAX];
+};
+
+static inline struct range world_range(const struct world *w, unsigned first, unsigned last)
+{
+	return (struct range){ w->base + first, w->base + last };
+}
+
+static inline bool oracle_update(struct world *w, const struct op *op)
+{
+	bool lost = false;
+
+	for (unsigned i = op->first; i <= op->last; i++) {
+		struct byte *b = &w->believed[i];
+		char *ptr = &memory[op->delta][i];
+
+		lost |= b->perm && (b->ptr != ptr || (b->perm & ~op->perm));
+		*b = (struct byte){ ptr, op->perm };
+	}
+	return lost;
+}
+
+static inline bool oracle_invalidate(struct world *w, const struct op *op)
+{
+	bool any = false;
+
+	for (unsigned i = op->first; i <= op->last; i++) {
+		any |= w->believed[i].perm != 0;
+		w->believed[i].perm = 0;
+	}
+	return any;
+}
+
+static inline bool in_memory(const struct byte *b, const struct op *op)
+{
+	return b->perm && b->ptr >= &memory[op->delta][op->first] &&
+	       b->ptr <= &memory[op->delta][op->last];
+}
+
+/* Everything in @gone is forgotten by whoever may have used it, evicted or not. */
+static inline void oracle_forget_evicted(struct world *w, struct range gone)
+{
+	struct walk walk;
+
+	for (unsigned i = 0; i < w->n; i++)
+		if (range_has(gone, w->base + i) &&
+		    !iotlb_lookup(w->tlb, w->base + i, w->believed[i].perm, &walk))
+			w->believed[i].perm = 0;
+}
+
+/* Also checks the range that is returned. */
+static inline bool oracle_drop(struct world *w, const struct op *op, bool got, struct range gone)
+{
+	unsigned first = w->n, last = 0;
+	struct range want;
+
+	for (unsigned i = 0; i < w->n; i++) {
+		if (!in_memory(&w->believed[i], op))
+			continue;
+		if (first == w->n)
+			first = i;
+		last = i;
+		w->believed[i].perm = 0;
+	}
+	if (first == w->n)
+		return false;
+	assert_true(got);
+	want = world_range(w, first, last);
+	if (w->evicts)
+		assert_true(range_contains(gone, want));
+	else
+		assert_memory_equal(&gone, &want, sizeof(gone));
+	return true;
+}
+
+static inline void world_apply(struct world *w, const struct op *op)
+{
+	struct range range = world_range(w, op->first, op->last);
+	struct range gone = { 0 };
+	bool got = false, want = false;
+
+	switch (op->kind) {
+	case UPDATE:
+		got = iotlb_update(w->tlb, range, &memory[op->delta][op->first], op->perm);
+		want = oracle_update(w, op);
+		break;
+	case INVALIDATE:
+		got = iotlb_invalidate(w->tlb, range);
+		want = oracle_invalidate(w, op);
+		break;
+	case DROP:
+		got = iotlb_drop_memory(w->tlb, &memory[op->delta][op->first],
+		                        op->last - op->first + 1, &gone);
+		want = oracle_drop(w, op, got, gone);
+		if (w->evicts && got)
+			oracle_forget_evicted(w, gone);
+		break;
+	}
+	/* With evictions it may warn in vain, but never fail to. */
+	if (want || !w->evicts)
+		assert_int_equal(got, want);
+}
+
+static inline bool alike(const struct world *w, unsigned i, unsigned j)
+{
+	const struct byte *a = &w->believed[i], *b = &w->believed[j];
+
+	return a->perm == b->perm && a->ptr - &memory[0][0] - i == b->ptr - &memory[0][0] - j;
+}
+
+static inline bool piece_is_right(const struct world *w, unsigned i, const struct walk *walk)
+{
+	unsigned first = i, last = i;
+
+	if (walk->ptr != w->believed[i].ptr || walk->perm != w->believed[i].perm)
+		return false;
+	while (first > 0 && alike(w, first - 1, i))
+		first--;
+	while (last + 1 < w->n && alike(w, last + 1, i))
+		last++;
+	if (!w->evicts)
+		return walk->before == i - first && walk->after == last - i + 1;
+	return walk->before <= i - first && walk->after >= 1 && walk->after <= last - i + 1;
+}
+
+/* No byte that gives @perm may be declared part of a hole. */
+static inline bool hole_is_right(const struct world *w, unsigned i, uint8_t perm, uint64_t after)
+{
+	struct walk walk;
+
+	for (unsigned j = i; j < w->n && j - i < after; j++) {
+		if (w->evicts && iotlb_lookup(w->tlb, w->base + j, perm, &walk))
+			return false;
+		if (!w->evicts && (w->believed[j].perm & perm) == perm)
+			return false;
+	}
+	return after > 0;
+}
+
+static inline bool byte_is_right(const struct world *w, unsigned i, uint8_t perm)
+{
+	bool want = (w->believed[i].perm & perm) == perm;
+	struct walk walk;
+
+	if (iotlb_lookup(w->tlb, w->base + i, perm, &walk))
+		return want && piece_is_right(w, i, &walk);
+	return (!want || w->evicts) && hole_is_right(w, i, perm, walk.after);
+}
+
+static inline void world_check(const struct world *w)
+{
+	bool right = iotlb_check(w->tlb);
+
+	for (unsigned i = 0; i < w->n; i++)
+		for (uint8_t perm = PERM_READ; perm <= PERM_RW; perm++)
+			right = right && byte_is_right(w, i, perm);
+	assert_true(right);
+}
+
+static inline void world_start(struct world *w, uint64_t base, unsigned n)
+{
+	iotlb_flush(w->tlb);
+	w->base = base;
+	w->n = n;
+	memset(w->believed, 0, sizeof(w->believed));
+}
+
+#endif
