@@ -17,6 +17,7 @@
 #define OTHER_RING    UINT64_C(0x110000)
 #define TABLE         UINT64_C(0x180000)
 #define DATA          UINT64_C(0x200000)
+#define OTHER_DATA    UINT64_C(0x210000)
 #define EVERYTHING    UINT64_C(0x400000)
 
 enum { N = DESC_NEXT, W = DESC_WRITE, I = DESC_INDIRECT };
@@ -79,7 +80,7 @@ static void start(struct raw_ring *ring, struct rig *rig)
 
 static void expect_alive(struct rig *rig)
 {
-	const struct vring_buffer buffer = { DATA, 16, true };
+	const struct vring_buffer buffer = { OTHER_DATA, 16, true };
 	uint32_t written;
 
 	rig_add(rig, 1, &buffer, 1, rig);

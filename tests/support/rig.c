@@ -26,9 +26,28 @@ struct rig_control {
 	_Atomic unsigned sessions; /* that have ended */
 	_Atomic bool ended;        /* the session */
 	_Atomic bool quit;         /* workers */
+	pthread_mutex_t lock;      /* of those below */
 	struct vhu_stats stats;
 	struct vhu_stats last; /* of the session that ended last */
 };
+
+static void take_stats(struct vhu_server *server, struct rig_control *control,
+                       struct vhu_stats *ret)
+{
+	pthread_mutex_lock(&control->lock);
+	vhu_server_stats(server, ret);
+	pthread_mutex_unlock(&control->lock);
+}
+
+static struct vhu_stats read_stats(struct rig_control *control, const struct vhu_stats *stats)
+{
+	struct vhu_stats copy;
+
+	pthread_mutex_lock(&control->lock);
+	copy = *stats;
+	pthread_mutex_unlock(&control->lock);
+	return copy;
+}
 
 static void serve_wishes(struct rig *rig)
 {
@@ -39,7 +58,7 @@ static void serve_wishes(struct rig *rig)
 		vhu_server_stop(rig->server);
 	if (!atomic_load(&control->stats_wanted))
 		return;
-	vhu_server_stats(rig->server, &control->stats);
+	take_stats(rig->server, control, &control->stats);
 	atomic_store(&control->stats_wanted, false);
 }
 
@@ -59,7 +78,7 @@ static void *run_server(void *opaque)
 		poll(fds, 2, 20);
 		serve_wishes(rig);
 	}
-	vhu_server_stats(rig->server, &rig->control->stats);
+	take_stats(rig->server, rig->control, &rig->control->stats);
 	atomic_store(&rig->control->ended, true);
 	return NULL;
 }
@@ -98,7 +117,7 @@ static void session_end(struct vhu_server *server, void *opaque)
 {
 	struct rig_control *control = opaque;
 
-	vhu_server_stats(server, &control->last);
+	take_stats(server, control, &control->last);
 	atomic_fetch_add(&control->sessions, 1);
 }
 
@@ -180,6 +199,7 @@ struct rig *rig_new(const struct rig_config *config)
 		rig->rings[i] = (struct rig_ring){ .kick = -1, .call = -1, .err = -1 };
 	rig->control = calloc(1, sizeof(*rig->control));
 	assert_non_null(rig->control);
+	pthread_mutex_init(&rig->control->lock, NULL);
 	assert_int_equal(fd_event(&rig->control->wake), 0);
 	rig->back = -1;
 	if (config->listen) {
@@ -239,6 +259,7 @@ void rig_free(struct rig *rig)
 	rig_device_free(rig->device);
 	vhu_guestmem_free(rig->mem);
 	fd_close(&rig->control->wake);
+	pthread_mutex_destroy(&rig->control->lock);
 	free(rig->control);
 	free(rig);
 }
@@ -270,7 +291,7 @@ void rig_wait_sessions(struct rig *rig, unsigned n)
 struct vhu_stats rig_last_stats(struct rig *rig)
 {
 	assert_true(rig_sessions(rig) > 0);
-	return rig->control->last;
+	return read_stats(rig->control, &rig->control->last);
 }
 
 struct vhu_stats rig_stats(struct rig *rig)
@@ -283,7 +304,7 @@ struct vhu_stats rig_stats(struct rig *rig)
 		assert_true(wait_until(&control->stats_wanted, false) ||
 		            atomic_load(&control->ended));
 	}
-	return control->stats;
+	return read_stats(control, &control->stats);
 }
 
 int rig_wait_end(struct rig *rig)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The trivial device of the rig, which can hold requests back as a disk would. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,9 @@ struct rig_device {
 	unsigned char config[VHU_CONFIG_MAX];
 	_Atomic bool hold;
 	_Atomic unsigned submitted, refused, resets;
-	_Atomic int release[RIG_QUEUES_MAX]; /* eventfds of started queues, or -1 */
-	struct list held[RIG_QUEUES_MAX];    /* the queue's worker alone */
+	pthread_mutex_t lock;
+	int release[RIG_QUEUES_MAX];      /* eventfds of started queues, or -1; under the lock */
+	struct list held[RIG_QUEUES_MAX]; /* the queue's worker alone */
 };
 
 struct held {
@@ -31,12 +33,13 @@ struct rig_device *rig_device_new(unsigned queues, uint64_t features)
 	struct rig_device *device = calloc(1, sizeof(*device));
 
 	assert_non_null(device);
+	pthread_mutex_init(&device->lock, NULL);
 	device->n_queues = queues;
 	device->features = features;
 	for (unsigned i = 0; i < VHU_CONFIG_MAX; i++)
 		device->config[i] = (unsigned char)i;
 	for (unsigned i = 0; i < RIG_QUEUES_MAX; i++) {
-		atomic_init(&device->release[i], -1);
+		device->release[i] = -1;
 		list_init(&device->held[i]);
 	}
 	return device;
@@ -44,6 +47,7 @@ struct rig_device *rig_device_new(unsigned queues, uint64_t features)
 
 void rig_device_free(struct rig_device *device)
 {
+	pthread_mutex_destroy(&device->lock);
 	free(device);
 }
 
@@ -72,6 +76,18 @@ static int config_set(void *dev, uint32_t offset, const void *buf, uint32_t len,
 static void reset(void *dev)
 {
 	atomic_fetch_add(&((struct rig_device *)dev)->resets, 1);
+}
+
+/* Returns the eventfd there was. */
+static int set_release(struct rig_device *device, unsigned index, int fd)
+{
+	int old;
+
+	pthread_mutex_lock(&device->lock);
+	old = device->release[index];
+	device->release[index] = fd;
+	pthread_mutex_unlock(&device->lock);
+	return old;
 }
 
 static char *gather(const struct vhu_request *req)
@@ -113,7 +129,8 @@ static void complete_held(void *dev, struct vhu_queue *queue)
 	unsigned index = vhu_queue_index(queue);
 	struct list *node;
 
-	fd_drain(atomic_load(&device->release[index]));
+	/* Nobody else changes it while the queue runs. */
+	fd_drain(device->release[index]);
 	while ((node = list_pop(&device->held[index])))
 		complete(container_of(node, struct held, node)->request);
 }
@@ -130,14 +147,14 @@ static int queue_start(void *dev, struct vhu_queue *queue)
 	if (error)
 		fd_close(&fd);
 	else
-		atomic_store(&device->release[index], fd);
+		set_release(device, index, fd);
 	return error;
 }
 
 static void queue_stop(void *dev, struct vhu_queue *queue)
 {
 	struct rig_device *device = dev;
-	int fd = atomic_exchange(&device->release[vhu_queue_index(queue)], -1);
+	int fd = set_release(device, vhu_queue_index(queue), -1);
 
 	fd_close(&fd);
 }
@@ -190,12 +207,11 @@ void rig_hold(struct rig *rig)
 void rig_release(struct rig *rig)
 {
 	atomic_store(&rig->device->hold, false);
-	for (unsigned i = 0; i < rig->device->n_queues; i++) {
-		int fd = atomic_load(&rig->device->release[i]);
-
-		if (fd >= 0)
-			fd_signal(fd);
-	}
+	pthread_mutex_lock(&rig->device->lock);
+	for (unsigned i = 0; i < rig->device->n_queues; i++)
+		if (rig->device->release[i] >= 0)
+			fd_signal(rig->device->release[i]);
+	pthread_mutex_unlock(&rig->device->lock);
 }
 
 unsigned rig_submitted(struct rig *rig)
