@@ -181,10 +181,10 @@ void misses_send(struct session *session)
 	struct hole hole;
 	int error = 0;
 
-	/* S6: nothing is said while all rings are stopped. */
-	if (!session->back || !session->n_running)
+	if (!session->back)
 		return;
-	while (channel_waiting(session->back) < PENDING_WINDOW &&
+	/* S6: nothing new is said while all rings are stopped; what was begun is finished. */
+	while (session->n_running && channel_waiting(session->back) < PENDING_WINDOW &&
 	       pending_next(session->pending, mute, &hole)) {
 		miss_message(&hole, !mute, &message);
 		log_message(session, &message, false);
