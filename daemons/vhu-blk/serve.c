@@ -8,7 +8,6 @@
 #include "serve.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -95,8 +94,9 @@ static void write_stats(struct service *service)
 	stats_write(&service->stats, &now);
 }
 
-static void take_signals(struct service *service)
+static void take_signals(void *opaque)
 {
+	struct service *service = opaque;
 	struct signalfd_siginfo info;
 
 	while (read(service->signals, &info, sizeof(info)) == sizeof(info)) {
@@ -164,24 +164,14 @@ static int open_all(struct service *service, const struct options *options, stru
 
 static int run(struct service *service)
 {
-	struct pollfd fds[] = {
-		{ .fd = vhu_server_fd(service->server), .events = POLLIN },
-		{ .fd = service->signals, .events = POLLIN },
-	};
+	int error = vhu_server_watch(service->server, service->signals, take_signals, service);
 
-	while (!vhu_server_done(service->server)) {
-		int error = poll(fds, 2, -1) < 0 && errno != EINTR ? -errno : 0;
-
-		if (fds[1].revents)
-			take_signals(service);
-		if (!error)
-			error = vhu_server_run(service->server, 0);
-		if (error) {
-			complain("can't go on: %s", strerror(-error));
-			return EXIT_FAULT;
-		}
-	}
-	return EXIT_FINE;
+	while (!error && !vhu_server_done(service->server))
+		error = vhu_server_run(service->server, -1);
+	if (!error)
+		return EXIT_FINE;
+	complain("can't go on: %s", strerror(-error));
+	return EXIT_FAULT;
 }
 
 int serve(const struct options *options, struct blk *blk, struct listener *listener)

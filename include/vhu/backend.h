@@ -138,6 +138,21 @@ int vhu_server_fd(const struct vhu_server *server);
 int vhu_server_run(struct vhu_server *server, int timeout_ms);
 
 /**
+ * vhu_server_watch - let the server's sleep end for an fd of the caller's, too.
+ * @server: a server
+ * @fd: polled for reading, level-triggered
+ * @ready: called by vhu_server_run() when it is readable
+ * @opaque: passed to @ready
+ *
+ * One fd per server, such as a signalfd: a daemon then needs no poll of its own.
+ *
+ * Context: the server's thread; does not block.
+ * Ownership: @fd stays the caller's, and open until vhu_server_free().
+ * Return: 0, -EBUSY if there is a watch already, or the -errno of epoll_ctl(2).
+ */
+int vhu_server_watch(struct vhu_server *server, int fd, void (*ready)(void *opaque), void *opaque);
+
+/**
  * vhu_server_stop - accept nothing more, end the session in an orderly way.
  * @server: a server
  *

@@ -24,6 +24,9 @@ struct vhu_server {
 	struct loop_source listener; /* fd -1: nothing more is accepted */
 	int listener_fd;
 	struct loop **lane_loops;
+	struct loop_source watch; /* of the embedder's fd */
+	void (*watch_ready)(void *opaque);
+	void *watch_opaque;
 	struct session *session;
 	struct loop_task reap; /* frees a session that is over */
 	int waiting;           /* a front-end that came while the last one was ending */
@@ -161,7 +164,7 @@ VHU_EXPORT int vhu_server_new(const struct vhu_server_config *config, int fd,
 	server->config.workers = config->workers;
 	if (!server->config.iotlb_entries)
 		server->config.iotlb_entries = IOTLB_ENTRIES_DEFAULT;
-	server->listener.fd = server->listener_fd = server->waiting = -1;
+	server->watch.fd = server->listener.fd = server->listener_fd = server->waiting = -1;
 	server->reap.run = reap;
 	error = loop_init(&server->loop);
 	if (error) {
@@ -179,6 +182,24 @@ VHU_EXPORT int vhu_server_new(const struct vhu_server_config *config, int fd,
 	}
 	*ret = server;
 	return 0;
+}
+
+static void watch_ready(struct loop_source *source, uint32_t events)
+{
+	struct vhu_server *server = container_of(source, struct vhu_server, watch);
+
+	(void)events;
+	server->watch_ready(server->watch_opaque);
+}
+
+VHU_EXPORT int vhu_server_watch(struct vhu_server *server, int fd, void (*ready)(void *opaque),
+                                void *opaque)
+{
+	if (server->watch.fd >= 0)
+		return -EBUSY;
+	server->watch_ready = ready;
+	server->watch_opaque = opaque;
+	return loop_add(&server->loop, &server->watch, fd, EPOLLIN, watch_ready);
 }
 
 VHU_EXPORT void vhu_server_stop(struct vhu_server *server)
