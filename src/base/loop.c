@@ -7,6 +7,9 @@
 
 #include "base/fd.h"
 
+/* Passes over tasks that schedule tasks, before the fds have a look. */
+#define PASSES_MAX 4u
+
 /* Rounds of tasks that schedule tasks, before the caller has its turn. */
 #define ROUNDS_MAX 32u
 
@@ -98,7 +101,7 @@ void loop_cancel(struct loop_task *task)
 
 /* Those scheduled so far; what they schedule comes in the next round, after a
  * look at the fds, so that a task that goes on for ever starves nobody. */
-static void run_tasks(struct loop *loop)
+static void run_pass(struct loop *loop)
 {
 	struct list now, *node;
 
@@ -113,6 +116,13 @@ static void run_tasks(struct loop *loop)
 		task->scheduled = false;
 		task->run(task);
 	}
+}
+
+/* What they schedule mostly belongs to the same piece of work. */
+static void run_tasks(struct loop *loop)
+{
+	for (unsigned n = 0; n < PASSES_MAX && !list_is_empty(&loop->tasks); n++)
+		run_pass(loop);
 }
 
 static int run_round(struct loop *loop, int timeout_ms)
