@@ -17,16 +17,6 @@
 #include "memory/sigbus.h"
 #include "support/check.h"
 
-/* It takes an mmap(2) for a write to all of the pages. */
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THREAD_SANITIZER 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define THREAD_SANITIZER 1
-#endif
-
 #define PAGE  ((size_t)4096)
 #define PAGES ((size_t)8)
 #define SIZE  (PAGES * PAGE)
@@ -152,6 +142,7 @@ static void more_mappings_than_a_block_has_slots(void **state)
 	free(holes);
 }
 
+/* The sanitizer takes an mmap(2) for a write to all of the pages. */
 #ifndef THREAD_SANITIZER
 static void *fault_all_over(void *opaque)
 {
