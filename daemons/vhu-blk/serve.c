@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 #include <vhu/backend.h>
+#include <vhu/sigbus.h>
 
 #include "say.h"
 #include "stats.h"
@@ -150,6 +151,11 @@ static int open_all(struct service *service, const struct options *options, stru
 	if (error) {
 		complain("--stats-json=%s: can't write there: %s; give another path",
 		         options->stats_json, strerror(-error));
+		return error;
+	}
+	error = vhu_sigbus_install();
+	if (error) {
+		complain("faults in guest memory can't be handled: %s", strerror(-error));
 		return error;
 	}
 	error = workers_start(&service->workers, options->queue_threads);
