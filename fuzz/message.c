@@ -121,8 +121,7 @@ static void decode(const struct input *rest, const struct preface *preface)
 		while ((got = channel_recv(channel, &message)) == 1) {
 			struct message_fault why = { "" };
 			bool is_reply = message.header.flags & VHU_FLAG_REPLY;
-			int error =
-				message_check_header(kind, &message.header, is_reply, &why);
+			int error = message_check_header(kind, &message.header, is_reply, &why);
 
 			assert_true(error == 0 || error == -EOPNOTSUPP);
 			read += sizeof(message.header) + message.header.size;
