@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * Receiving reads the header and then the payload it announces, never a byte
- * beyond: the kernel ends a read where other fds begin, so that what arrives
- * with a message's bytes is that message's.
- */
 #include "transport/channel.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "base/fd.h"
+#include "transport/receiver.h"
 
 #define HEADER_SIZE sizeof(struct vhu_header)
 /* The payloads of all that is sent often fit a slot. */
@@ -34,13 +29,7 @@ struct slot {
 
 struct channel {
 	int fd;
-	enum message_channel kind;
-
-	/* The message being received: @received bytes of header and payload are here. */
-	struct message incoming;
-	size_t received;
-	int error; /* what channel_recv() failed with */
-	struct message_fault fault;
+	struct receiver receiver;
 
 	/* Waiting messages: @n_waiting slots from @first on, @sent bytes of the first are out. */
 	unsigned first;
@@ -66,7 +55,7 @@ int channel_new(int fd, enum message_channel kind, struct channel **ret)
 	if (!channel)
 		return -ENOMEM;
 	channel->fd = fd;
-	channel->kind = kind;
+	receiver_init(&channel->receiver, kind);
 	*ret = channel;
 	return 0;
 }
@@ -93,7 +82,7 @@ void channel_free(struct channel *channel)
 {
 	if (!channel)
 		return;
-	message_close_fds(&channel->incoming);
+	receiver_done(&channel->receiver);
 	for (unsigned i = 0; i < channel->n_waiting; i++)
 		slot_done(slot_at(channel, i));
 	fd_close(&channel->fd);
@@ -105,153 +94,14 @@ int channel_fd(const struct channel *channel)
 	return channel->fd;
 }
 
-/* Adds the fds of @cmsg to @message; false, and what is too many closed, if they don't fit. */
-static bool take_rights(struct message *message, struct cmsghdr *cmsg)
-{
-	size_t n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-	bool fits = true;
-	int fd;
-
-	for (size_t i = 0; i < n; i++) {
-		memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
-		if (message->n_fds < MESSAGE_FDS_MAX) {
-			message->fds[message->n_fds++] = fd;
-		} else {
-			fd_close(&fd);
-			fits = false;
-		}
-	}
-	return fits;
-}
-
-static bool take_fds(struct message *message, struct msghdr *msg)
-{
-	bool fits = !(msg->msg_flags & MSG_CTRUNC);
-
-	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg))
-		if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
-			fits &= take_rights(message, cmsg);
-	return fits;
-}
-
-/* Up to @size bytes to @to, and the fds that come with them. Bytes, 0 at the end, or -errno. */
-static ssize_t receive_some(struct channel *channel, void *to, size_t size)
-{
-	union control control;
-	struct iovec iov = { to, size };
-	struct msghdr msg = { .msg_iov = &iov,
-		              .msg_iovlen = 1,
-		              .msg_control = &control,
-		              .msg_controllen = sizeof(control) };
-	ssize_t n;
-
-	do {
-		n = recvmsg(channel->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-	return take_fds(&channel->incoming, &msg) ? n : -EBADF;
-}
-
-/*
- * Receives until @until bytes of the message are here: 0, -EAGAIN, or why it will
- * never be. A peer that leaves with our bytes unread shows as ECONNRESET.
- */
-static int receive_until(struct channel *channel, size_t until)
-{
-	unsigned char *header = (unsigned char *)&channel->incoming.header;
-	unsigned char *payload = channel->incoming.payload.bytes;
-
-	while (channel->received < until) {
-		size_t at = channel->received;
-		ssize_t n = at < HEADER_SIZE
-		                    ? receive_some(channel, header + at, HEADER_SIZE - at)
-		                    : receive_some(channel, payload + at - HEADER_SIZE, until - at);
-
-		if (n == 0 || n == -ECONNRESET)
-			return at ? -EPIPE : -ENOTCONN;
-		if (n < 0)
-			return (int)n;
-		channel->received += (size_t)n;
-	}
-	return 0;
-}
-
-/* The number of an unknown request is the session's matter, if its payload can be read. */
-static int check_header(struct channel *channel)
-{
-	const struct vhu_header *header = &channel->incoming.header;
-	int ret = message_check_header(channel->kind, header, header->flags & VHU_FLAG_REPLY,
-	                               &channel->fault);
-
-	return ret == -EOPNOTSUPP ? 0 : ret;
-}
-
-static int receive(struct channel *channel)
-{
-	int ret = receive_until(channel, HEADER_SIZE);
-
-	if (!ret)
-		ret = check_header(channel);
-	if (!ret)
-		ret = receive_until(channel, HEADER_SIZE + channel->incoming.header.size);
-	return ret;
-}
-
-/* Bytes that were not sent read as 0, fds that did not come as -1. */
-static void hand_over(struct channel *channel, struct message *ret)
-{
-	struct message *incoming = &channel->incoming;
-
-	message_init(ret, incoming->header.request);
-	ret->header = incoming->header;
-	memcpy(&ret->payload, &incoming->payload, incoming->header.size);
-	memcpy(ret->fds, incoming->fds, incoming->n_fds * sizeof(int));
-	ret->n_fds = incoming->n_fds;
-	incoming->n_fds = 0;
-	channel->received = 0;
-}
-
-/* A bad header has been described already. */
-static void describe_error(struct channel *channel, int error)
-{
-	char *text = channel->fault.text;
-	size_t size = sizeof(channel->fault.text);
-
-	if (error == -ENOTCONN)
-		snprintf(text, size, "the peer has closed the connection");
-	else if (error == -EPIPE)
-		snprintf(text, size, "the peer closed the connection %zu bytes into a message",
-		         channel->received);
-	else if (error == -EBADF)
-		snprintf(text, size, "a message with more than %u file descriptors, or lost ones",
-		         MESSAGE_FDS_MAX);
-	else if (error != -EPROTO && error != -EMSGSIZE)
-		snprintf(text, size, "can't receive: %s", strerror(-error));
-}
-
 int channel_recv(struct channel *channel, struct message *ret)
 {
-	int error = channel->error;
-
-	if (error)
-		return error;
-	error = receive(channel);
-	if (error == -EAGAIN)
-		return 0;
-	if (error) {
-		message_close_fds(&channel->incoming);
-		channel->error = error;
-		describe_error(channel, error);
-		return error;
-	}
-	hand_over(channel, ret);
-	return 1;
+	return receiver_next(&channel->receiver, channel->fd, ret);
 }
 
 const struct message_fault *channel_fault(const struct channel *channel)
 {
-	return &channel->fault;
+	return &channel->receiver.fault;
 }
 
 /* Copies of the message's fds, so that it may close its own. */
