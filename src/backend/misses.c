@@ -145,11 +145,14 @@ static void announce_answered(struct session *session)
 
 	if (now == before)
 		return;
-	/* release: pairs with the loads in request.c and queue.c */
-	atomic_store_explicit(&session->answered, now, memory_order_release);
-	for (unsigned i = 0; i < session->n_rings; i++)
-		if (session->rings[i].queue && session->rings[i].last_ticket > before)
-			queue_wake(session->rings[i].queue);
+	/* Pairs with the loads in request.c and queue.c; Dekker with hold(). */
+	atomic_store(&session->answered, now);
+	for (unsigned i = 0; i < session->n_rings; i++) {
+		struct ring *ring = &session->rings[i];
+
+		if (ring->queue && ring->last_ticket > before && atomic_load(&ring->queue->holding))
+			queue_wake(ring->queue);
+	}
 }
 
 static void miss_message(const struct hole *hole, bool needs_reply, struct message *ret)

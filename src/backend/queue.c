@@ -304,6 +304,8 @@ void queue_release_held(struct vhu_queue *queue, bool all)
 		list_remove(node);
 		request_put(request);
 	}
+	if (list_is_empty(&queue->held))
+		atomic_store_explicit(&queue->holding, false, memory_order_relaxed);
 }
 
 VHU_EXPORT unsigned vhu_queue_index(const struct vhu_queue *queue)

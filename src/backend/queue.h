@@ -150,6 +150,7 @@ struct vhu_queue {
 	struct mail wake;
 	_Atomic bool wake_posted;
 	_Atomic bool unhalt;      /* with a wake: a ring page was given after all */
+	_Atomic bool holding;     /* held is not empty: wake it when replies have come */
 	_Atomic bool halted_seen; /* halted, as the session may see it */
 };
 

@@ -210,6 +210,17 @@ static bool must_hold(const struct vhu_queue *queue, const struct request *reque
 	               atomic_load_explicit(queue->lane->answered, memory_order_acquire);
 }
 
+static void hold(struct vhu_queue *queue, struct request *request)
+{
+	request->state = REQUEST_HELD;
+	list_append(&queue->held, &request->node);
+	/* Dekker with announce_answered(): one of the two sees the other's store. */
+	atomic_store(&queue->holding, true);
+	if (atomic_load(&queue->slots[request->chain.head].ticket) <=
+	    atomic_load(queue->lane->answered))
+		queue_schedule(queue);
+}
+
 VHU_EXPORT void vhu_request_complete(struct vhu_request *device, uint32_t written)
 {
 	struct request *request = container_of(device, struct request, device);
@@ -221,12 +232,10 @@ VHU_EXPORT void vhu_request_complete(struct vhu_request *device, uint32_t writte
 	request->written = written;
 	if (request->faulted && request->in.n == 0)
 		request->written = 0;
-	if (must_hold(queue, request)) {
-		request->state = REQUEST_HELD;
-		list_append(&queue->held, &request->node);
-	} else {
+	if (must_hold(queue, request))
+		hold(queue, request);
+	else
 		request_put(request);
-	}
 	if (request->watched) {
 		request->watched = false;
 		queue->lane->drain_left--;
