@@ -74,9 +74,14 @@ static void reap(struct loop_task *task)
 		fd_close(&waiting);
 }
 
-/* B2: people restart their VM at once, so look whether the old one has just gone. */
+/*
+ * B2: people restart their VM at once, so look whether the old one has just gone,
+ * and whether one that came meanwhile has.
+ */
 static void came_second(struct vhu_server *server, int fd)
 {
+	if (server->waiting >= 0 && fd_peer_gone(server->waiting))
+		fd_close(&server->waiting);
 	if (session_peer_gone(server->session) && server->waiting < 0) {
 		server->waiting = fd;
 		session_close(server->session, NULL);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <linux/virtio_config.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -234,13 +233,7 @@ void session_close(struct session *session, const char *format, ...)
 
 bool session_peer_gone(const struct session *session)
 {
-	struct pollfd poll_main = { .events = POLLRDHUP };
-
-	if (session->state != SESSION_OPEN)
-		return true;
-	/* Not by reading: what it said last may still be in the socket. */
-	poll_main.fd = channel_fd(session->main);
-	return poll(&poll_main, 1, 0) > 0;
+	return session->state != SESSION_OPEN || fd_peer_gone(channel_fd(session->main));
 }
 
 static uint64_t read_counter(const _Atomic uint64_t *counter)

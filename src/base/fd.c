@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -64,4 +65,11 @@ bool fd_is_stream(int fd)
 	struct stat st;
 
 	return fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
+bool fd_peer_gone(int fd)
+{
+	struct pollfd poller = { .fd = fd, .events = POLLRDHUP };
+
+	return poll(&poller, 1, 0) > 0;
 }

@@ -28,4 +28,10 @@ int fd_set_nonblocking(int fd);
  */
 bool fd_is_stream(int fd);
 
+/*
+ * Whether the other end of a connected socket is gone. Nothing is read for it: what
+ * the other end said last may still be there.
+ */
+bool fd_peer_gone(int fd);
+
 #endif

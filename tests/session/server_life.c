@@ -128,6 +128,30 @@ static void a_front_end_that_waits_may_leave(void **state)
 	rig_free(rig);
 }
 
+/* One after the other gives up waiting: the place is the next one's. */
+static void B2_a_place_that_was_left_is_free(void **state)
+{
+	struct rig *rig = listen_rig(*state);
+
+	start(rig);
+	rig_hold(rig);
+	add(rig);
+	rig_wait_submitted(rig, 1);
+	for (unsigned i = 0; i < 5; i++) {
+		rig_reconnect(rig);
+		assert_int_equal(peer_send_bytes(rig->main, "half a header", 7), 0);
+		rig_expect_silence(rig);
+	}
+	rig_reconnect(rig);
+	rig_expect_silence(rig);
+	rig_release(rig);
+	rig_open(rig, 0);
+	start(rig);
+	do_request(rig);
+	assert_int_equal(rig_sessions(rig), 1);
+	rig_free(rig);
+}
+
 static void nothing_of_a_session_outlives_it(void **state)
 {
 	struct rig *rig = listen_rig(*state);
@@ -349,6 +373,7 @@ int main(void)
 		RIG_TEST_BOTH(B2_a_second_connection_is_refused_at_once),
 		RIG_TEST_BOTH(B2_the_next_one_is_served_when_the_last_has_just_gone),
 		RIG_TEST_BOTH(B2_the_next_one_waits_for_the_last_ones_requests),
+		RIG_TEST_BOTH(B2_a_place_that_was_left_is_free),
 		RIG_TEST_BOTH(a_front_end_that_waits_may_leave),
 		RIG_TEST_BOTH(nothing_of_a_session_outlives_it),
 		RIG_TEST_BOTH(a_connected_socket_is_one_session),
