@@ -247,6 +247,11 @@ VHU_EXPORT int vhu_server_run(struct vhu_server *server, int timeout_ms)
 	return loop_run(&server->loop, timeout_ms);
 }
 
+const struct session *server_session(const struct vhu_server *server)
+{
+	return server->session;
+}
+
 VHU_EXPORT void vhu_server_stats(const struct vhu_server *server, struct vhu_stats *ret)
 {
 	if (server->session)

@@ -173,6 +173,9 @@ static inline struct lane *session_lane(const struct session *session, unsigned 
 	return &session->lanes[ring % session->n_lanes];
 }
 
+/* server.c: the session of now, or NULL. For tests. */
+const struct session *server_session(const struct vhu_server *server);
+
 /* dispatch.c: what comes on the main channel */
 
 /* A handler's result beside -errno: the reply is its own business. */
