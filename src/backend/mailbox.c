@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "backend/mailbox.h"
 
+#include <sched.h>
 #include <stddef.h>
 
 #include "base/fd.h"
@@ -24,6 +25,8 @@ int mailbox_init(struct mailbox *box, struct loop *loop, bool shared_thread)
 	int fd, error;
 
 	atomic_init(&box->newest, NULL);
+	atomic_init(&box->posting, 0);
+	atomic_init(&box->posting, 0);
 	box->loop = loop;
 	box->shared_thread = shared_thread;
 	box->source.fd = -1;
@@ -43,6 +46,9 @@ void mailbox_done(struct mailbox *box)
 {
 	int fd = box->source.fd;
 
+	/* acquire: the end of its posting; pairs with mailbox_post */
+	while (atomic_load_explicit(&box->posting, memory_order_acquire))
+		sched_yield();
 	loop_cancel(&box->task);
 	if (fd >= 0) {
 		loop_remove(box->loop, &box->source);
@@ -58,7 +64,15 @@ void mailbox_done_unused(struct mailbox *box)
 	fd_close(&fd);
 }
 
-void mailbox_post(struct mailbox *box, struct mail *mail)
+static void mailbox_wake(struct mailbox *box)
+{
+	if (box->shared_thread)
+		loop_schedule(box->loop, &box->task);
+	else
+		fd_signal(box->source.fd);
+}
+
+static bool push(struct mailbox *box, struct mail *mail)
 {
 	struct mail *newest = atomic_load_explicit(&box->newest, memory_order_relaxed);
 
@@ -67,13 +81,22 @@ void mailbox_post(struct mailbox *box, struct mail *mail)
 		/* release: what the mail says; pairs with the exchange in mailbox_drain */
 	} while (!atomic_compare_exchange_weak_explicit(
 		&box->newest, &newest, mail, memory_order_release, memory_order_relaxed));
+	return !newest;
+}
+
+void mailbox_post(struct mailbox *box, struct mail *mail)
+{
+	/* relaxed: seen by whoever takes the mail out */
+	atomic_fetch_add_explicit(&box->posting, 1, memory_order_relaxed);
 	/* Whoever finds the box empty wakes the reader, who takes all at once. */
-	if (newest)
-		return;
-	if (box->shared_thread)
-		loop_schedule(box->loop, &box->task);
-	else
-		fd_signal(box->source.fd);
+	if (push(box, mail)) {
+		if (box->shared_thread)
+			loop_schedule(box->loop, &box->task);
+		else
+			fd_signal(box->source.fd);
+	}
+	/* release: the box is no longer touched; pairs with mailbox_done */
+	atomic_fetch_sub_explicit(&box->posting, 1, memory_order_release);
 }
 
 bool mailbox_drain(struct mailbox *box)

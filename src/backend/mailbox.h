@@ -23,6 +23,7 @@ struct mail {
 struct mailbox {
 	/* Newest first; pushed by anybody, taken as a whole by the reader. */
 	_Atomic(struct mail *) newest;
+	_Atomic unsigned posting;  /* threads in mailbox_post() */
 	struct loop *loop;         /* of the reader */
 	struct loop_source source; /* eventfd, if the writers are other threads */
 	struct loop_task task;     /* else */
@@ -31,7 +32,11 @@ struct mailbox {
 
 /* @shared_thread: the writers run on @loop's thread. 0 or -errno. */
 int mailbox_init(struct mailbox *box, struct loop *loop, bool shared_thread);
-/* Nobody may post any more; what is in the box is dropped. */
+/*
+ * Nobody begins to post any more; what is in the box is dropped. Whoever has put
+ * the last mail in, and is about to wake the reader, who has read it already, is
+ * waited for.
+ */
 void mailbox_done(struct mailbox *box);
 /* The same from any thread, for a box that nothing was ever posted to. */
 void mailbox_done_unused(struct mailbox *box);

@@ -2,6 +2,7 @@
 /* Mails from many threads to one, and from a thread to itself. */
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "support/check.h"
@@ -211,6 +212,30 @@ static void what_is_in_a_box_at_its_end_is_dropped(void **state)
 	}
 }
 
+/* A reader that is awake may find the last mail before its poster wakes it. */
+static void a_box_may_go_as_soon_as_its_last_mail_is_there(void **state)
+{
+	static struct poster poster;
+	struct loop loop;
+
+	(void)state;
+	assert_int_equal(loop_init(&loop), 0);
+	for (unsigned i = 0; i < 500; i++) {
+		struct mailbox *box = malloc(sizeof(*box));
+
+		assert_non_null(box);
+		assert_int_equal(mailbox_init(box, &loop, false), 0);
+		poster_init(&poster, box, 1);
+		assert_int_equal(pthread_create(&poster.thread, NULL, post_all, &poster), 0);
+		while (!mailbox_drain(box))
+			sched_yield();
+		mailbox_done(box);
+		free(box);
+		pthread_join(poster.thread, NULL);
+	}
+	loop_done(&loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +244,7 @@ int main(void)
 		cmocka_unit_test(a_shared_thread_needs_no_event),
 		cmocka_unit_test(a_delivery_may_post_its_mail_again),
 		cmocka_unit_test(what_is_in_a_box_at_its_end_is_dropped),
+		cmocka_unit_test(a_box_may_go_as_soon_as_its_last_mail_is_there),
 	};
 
 	return cmocka_run_group_tests_name("mailbox", tests, NULL, NULL);
