@@ -344,6 +344,7 @@ static void I4_a_drained_ring_goes_on_where_its_pages_are_now(void **state)
 /* Where the data pages are now: page i of iova at page where[i] of memory. */
 #define MOVING 8u
 #define PLACES 64u
+#define HALF   (unsigned)(PAGE / 2)
 #define ROUNDS 150u
 
 static void move(struct rig *rig, unsigned where[MOVING], bool taken[PLACES], unsigned page)
@@ -375,16 +376,17 @@ static void I2_under_load_nothing_is_written_where_a_page_was(void **state)
 		taken[i] = true;
 		rig_map(rig, DATA_IOVA(i), PAGE, DATA_GPA(i), PERM_RW);
 	}
+	/* A half page for each queue. */
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		unsigned page = round % MOVING, old = where[page];
 
 		for (unsigned i = 0; i < 4; i++)
 			for (unsigned q = 0; q < 2; q++)
-				stage_ask(rig, q, DATA_IOVA((page + 2 * i) % MOVING), PAGE,
-				          round * 8 + q * 4 + i);
+				stage_ask(rig, q, DATA_IOVA((page + 2 * i) % MOVING) + q * HALF,
+				          HALF, round * 8 + q * 4 + i);
 		move(rig, where, taken, page);
 		for (unsigned q = 0; q < 2; q++)
-			stage_expect_used_in_any_order(rig, q, round * 8 + q * 4, 4, PAGE);
+			stage_expect_used_in_any_order(rig, q, round * 8 + q * 4, 4, HALF);
 		stage_expect_clear(rig, DATA_GPA(old), PAGE);
 	}
 	for (unsigned place = 0; place < PLACES; place++)

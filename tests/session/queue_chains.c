@@ -148,8 +148,7 @@ static void S2_the_tables_of_the_chains_behind_are_asked_for_too(void **state)
 		assert_true(rig_grant(rig, &miss));
 	}
 	assert_int_equal(tables, 1);
-	for (unsigned i = 0; i < 16 / 2; i++)
-		stage_expect_used(rig, 0, i, 64);
+	stage_expect_used_in_any_order(rig, 0, 0, 16 / 2, 64);
 	rig_free(rig);
 }
 
