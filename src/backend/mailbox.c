@@ -26,7 +26,6 @@ int mailbox_init(struct mailbox *box, struct loop *loop, bool shared_thread)
 
 	atomic_init(&box->newest, NULL);
 	atomic_init(&box->posting, 0);
-	atomic_init(&box->posting, 0);
 	box->loop = loop;
 	box->shared_thread = shared_thread;
 	box->source.fd = -1;
@@ -62,14 +61,6 @@ void mailbox_done_unused(struct mailbox *box)
 
 	loop_remove_unused(box->loop, &box->source);
 	fd_close(&fd);
-}
-
-static void mailbox_wake(struct mailbox *box)
-{
-	if (box->shared_thread)
-		loop_schedule(box->loop, &box->task);
-	else
-		fd_signal(box->source.fd);
 }
 
 static bool push(struct mailbox *box, struct mail *mail)
