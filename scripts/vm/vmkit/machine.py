@@ -119,8 +119,8 @@ def qemu_arguments(mode, job, folder, device, extra):
     argv += ['-device', 'intel-iommu,intremap=on,device-iotlb=on']
   argv += ['-device', 'pcie-root-port,id=rp0'] + device
   argv += ['-kernel', os.path.join(kit, 'vmlinuz'), '-initrd', os.path.join(kit, 'initramfs'),
-           '-append', f'console=ttyS0 quiet panic=-1 no_timer_check nokaslr mitigations=off 8250.nr_uarts=2 '
-                      f'cryptomgr.notests {mode.kernel} {job.words()}',
+           '-append', 'console=ttyS0 quiet panic=-1 no_timer_check nokaslr mitigations=off '
+                      f'8250.nr_uarts=2 cryptomgr.notests {mode.kernel} {job.words()}',
            '-serial', 'file:' + os.path.join(folder, 'console'),
            '-serial', 'file:' + os.path.join(folder, 'results')]
   return argv + list(extra)
