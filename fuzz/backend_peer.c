@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "backend.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+/* One for each queue of what is passed for kicks, calls and errors. */
+enum { EVENT_KICK, EVENT_CALL, EVENT_ERR, EVENTS };
+
+static int files[FILES];
+static int events[EVENTS][QUEUES];
+/* Fds that are none of the right kind; 0 is not used. */
+static int strange[PEER_FD_KINDS - 1];
+static char *memory;
+/* What memory held when the back-end last had its turn. */
+static char mirror[MEMORY];
+
+static int small_file(off_t size)
+{
+	int fd = memfd_create("small", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, size), 0);
+	return fd;
+}
+
+static int read_only(int fd)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* An epoll set with something in it: readable for ever, and it can't be read. */
+static int always_ready(void)
+{
+	int set = epoll_create1(EPOLL_CLOEXEC), fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct epoll_event event = { .events = EPOLLIN };
+
+	assert_int_equal(epoll_ctl(set, EPOLL_CTL_ADD, fd, &event), 0);
+	return set;
+}
+
+static void make_strange(void)
+{
+	int pipes[2];
+
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	strange[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	strange[2] = small_file(PAGE);
+	strange[3] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	strange[4] = pipes[1];
+	strange[5] = read_only(files[0]);
+	strange[6] = always_ready();
+	strange[7] = open("/", O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+	strange[8] = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	strange[9] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	strange[10] = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE | EFD_NONBLOCK);
+	for (unsigned i = 1; i < PEER_FD_KINDS - 1; i++)
+		assert_true(strange[i] >= 0);
+}
+
+/* A socket of which the other end is closed. */
+static int dead_socket(void)
+{
+	struct end end;
+	int other;
+
+	end_open(&end, &other);
+	end_close(&end);
+	return other;
+}
+
+void peer_init(void)
+{
+	memory = mmap(NULL, MEMORY, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (unsigned i = 0; i < FILES; i++) {
+		char *at = memory + i * FILE_SIZE;
+
+		files[i] = small_file(FILE_SIZE);
+		assert_ptr_equal(mmap(at, FILE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+		                      files[i], 0),
+		                 at);
+	}
+	for (unsigned e = 0; e < EVENTS; e++)
+		for (unsigned q = 0; q < QUEUES; q++)
+			assert_int_equal(fd_event(&events[e][q]), 0);
+	make_strange();
+}
+
+void peer_reset(void)
+{
+	memset(memory, 0, MEMORY);
+	memset(mirror, 0, MEMORY);
+	for (unsigned e = 0; e < EVENTS; e++)
+		for (unsigned q = 0; q < QUEUES; q++)
+			fd_drain(events[e][q]);
+	fd_drain(strange[1]);
+	fd_drain(strange[10]);
+}
+
+char *peer_memory(uint64_t gpa)
+{
+	return memory + gpa;
+}
+
+void peer_write(uint64_t gpa, const void *bytes, size_t size)
+{
+	memcpy(memory + gpa, bytes, size);
+	memcpy(mirror + gpa, bytes, size);
+}
+
+void peer_check_memory(const struct play *play)
+{
+	if (!memcmp(memory, mirror, MEMORY))
+		return;
+	for (unsigned i = 0; i < MEMORY; i++) {
+		if (memory[i] == mirror[i])
+			continue;
+		assert_true(told_allows(&play->told, i / FILE_SIZE, i % FILE_SIZE, PERM_WRITE));
+		mirror[i] = memory[i];
+	}
+}
+
+int peer_open_back(struct play *play)
+{
+	int other;
+
+	end_close(&play->back);
+	play->n_misses = 0;
+	end_open(&play->back, &other);
+	return other;
+}
+
+int peer_fd(struct play *play, uint32_t request, unsigned which, unsigned kind)
+{
+	kind %= PEER_FD_KINDS;
+	if (kind == PEER_FD_KINDS - 1)
+		return dead_socket();
+	if (kind)
+		return strange[kind];
+	switch (request) {
+	case VHU_FE_SET_VRING_KICK: return events[EVENT_KICK][which % QUEUES];
+	case VHU_FE_SET_VRING_CALL: return events[EVENT_CALL][which % QUEUES];
+	case VHU_FE_SET_VRING_ERR: return events[EVENT_ERR][which % QUEUES];
+	case VHU_FE_SET_BACKEND_REQ_FD: return peer_open_back(play);
+	default: return files[which % FILES];
+	}
+}
+
+unsigned peer_file(int fd)
+{
+	unsigned i = 0;
+
+	while (i < FILES && files[i] != fd)
+		i++;
+	return i;
+}
+
+static bool is_ours(int fd)
+{
+	for (unsigned i = 1; i < PEER_FD_KINDS - 1; i++)
+		if (strange[i] == fd)
+			return true;
+	for (unsigned e = 0; e < EVENTS; e++)
+		for (unsigned q = 0; q < QUEUES; q++)
+			if (events[e][q] == fd)
+				return true;
+	return peer_file(fd) < FILES;
+}
+
+/* Those made for this message are closed. */
+static void let_go(struct message *message)
+{
+	for (unsigned i = 0; i < message->n_fds; i++)
+		if (!is_ours(message->fds[i]))
+			fd_close(&message->fds[i]);
+	message->n_fds = 0;
+}
+
+static void remember(struct play *play, const struct message *message)
+{
+	const struct message_spec *spec = message_spec(MESSAGE_MAIN, message->header.request);
+	unsigned of[MESSAGE_FDS_MAX] = { 0 };
+	struct said *said = &play->said[play->n_said];
+
+	for (unsigned i = 0; i < message->n_fds; i++)
+		of[i] = peer_file(message->fds[i]);
+	if (message->header.request == VHU_FE_SET_PROTOCOL_FEATURES && ++play->protocol_sets > 1)
+		play->told.lost = true;
+	if (play->n_said == SAID_MAX) {
+		play->told.lost = true;
+		play->garbled = true;
+		return;
+	}
+	play->n_said++;
+	said->request = message->header.request;
+	said->asks = message->header.flags & VHU_FLAG_NEED_REPLY ||
+	             (spec && spec->reply != MESSAGE_REPLY_ACK);
+	said->seq = told_send(&play->told, message, of);
+}
+
+void peer_say(struct play *play, struct message *message)
+{
+	if (end_send(&play->main, message))
+		remember(play, message);
+	else
+		play->garbled = true;
+	let_go(message);
+}
+
+void peer_say_u64(struct play *play, uint32_t request, uint64_t value)
+{
+	struct message message;
+
+	message_init(&message, request);
+	message.header.size = sizeof(value);
+	message.payload.u64 = value;
+	peer_say(play, &message);
+}
+
+void peer_say_state(struct play *play, uint32_t request, uint32_t index, uint32_t num)
+{
+	struct message message;
+
+	message_init(&message, request);
+	message.header.size = sizeof(message.payload.state);
+	message.payload.state = (struct vhu_vring_state){ index, num };
+	peer_say(play, &message);
+}
+
+void peer_say_fd(struct play *play, uint32_t request, unsigned index)
+{
+	struct message message;
+
+	message_init(&message, request);
+	message.fds[message.n_fds++] = peer_fd(play, request, index, 0);
+	if (request != VHU_FE_SET_BACKEND_REQ_FD)
+		message.header.size = sizeof(message.payload.u64);
+	message.payload.u64 = index;
+	peer_say(play, &message);
+}
+
+void peer_say_iotlb(struct play *play, uint8_t type, uint64_t iova, uint64_t size, uint64_t uva,
+                    uint8_t perm)
+{
+	struct message message;
+
+	message_init(&message, VHU_FE_IOTLB_MSG);
+	message.header.flags |= VHU_FLAG_NEED_REPLY;
+	message.header.size = sizeof(message.payload.iotlb);
+	message.payload.iotlb = (struct vhu_iotlb){ iova, size, uva, perm, type };
+	peer_say(play, &message);
+}
+
+/*
+ * A reply is that to the oldest request of its number that asked for one; what
+ * was said before that is done.
+ */
+static void hear_reply(struct play *play, const struct message *reply)
+{
+	const struct message_spec *spec = message_spec(MESSAGE_MAIN, reply->header.request);
+	const struct vhu_header asked = { .request = reply->header.request };
+	struct message_fault why;
+	unsigned at = 0;
+	bool accepted;
+
+	assert_non_null(spec);
+	assert_int_equal(message_check_reply(reply, MESSAGE_MAIN, &asked, &why), 0);
+	if (play->n_said == SAID_MAX || play->told.lost)
+		return;
+	while (at < play->n_said &&
+	       !(play->said[at].asks && play->said[at].request == asked.request))
+		at++;
+	/* Bytes that were no message of ours may have been one after all. */
+	if (at == play->n_said) {
+		assert_true(play->garbled);
+		return;
+	}
+	accepted = spec->reply != MESSAGE_REPLY_ACK || reply->payload.u64 == 0;
+	if (!play->garbled)
+		told_done(&play->told, play->said[at].seq, accepted);
+	play->n_said -= at + 1;
+	memmove(play->said, play->said + at + 1, play->n_said * sizeof(play->said[0]));
+}
+
+/* S3: no more than the window, and S9: each wants its place in the order. */
+static void hear_miss(struct play *play, const struct message *message)
+{
+	const struct message_context context = {
+		.channel = MESSAGE_BACK,
+		.features = UINT64_MAX,
+		.protocol_features = UINT64_MAX,
+		.n_rings = QUEUES,
+		.back_channel = true,
+	};
+	struct message_fault why;
+
+	assert_int_equal(message_check(message, &context, &why), 0);
+	assert_int_equal(message->header.request, VHU_BE_IOTLB_MSG);
+	assert_int_equal(message->payload.iotlb.type, VHU_IOTLB_MISS);
+	assert_true(message->payload.iotlb.perm >= 1 && message->payload.iotlb.perm <= 3);
+	if (play->n_misses == MISSES_MAX)
+		return;
+	play->misses[play->n_misses++] = (struct miss){ message->header, message->payload.iotlb };
+	if (message->header.flags & VHU_FLAG_NEED_REPLY)
+		assert_true(play->n_misses <= PENDING_WINDOW || play->garbled);
+}
+
+void peer_hear(struct play *play)
+{
+	struct message message;
+	int got = 0;
+
+	while (!play->deaf && (got = end_recv(&play->main, &message)) == 1) {
+		hear_reply(play, &message);
+		message_close_fds(&message);
+	}
+	if (got < 0)
+		end_close(&play->main);
+	while ((got = end_recv(&play->back, &message)) == 1) {
+		hear_miss(play, &message);
+		message_close_fds(&message);
+	}
+	if (got < 0)
+		end_close(&play->back);
+}
+
+void peer_answer(struct play *play, uint64_t value)
+{
+	struct message message;
+
+	message_init(&message, VHU_BE_IOTLB_MSG);
+	message.header.flags |= VHU_FLAG_REPLY;
+	message.header.size = sizeof(message.payload.u64);
+	message.payload.u64 = value;
+	if (!end_send(&play->back, &message) || !play->n_misses)
+		return;
+	play->n_misses--;
+	memmove(play->misses, play->misses + 1, play->n_misses * sizeof(play->misses[0]));
+}
+
+void peer_grant(struct play *play)
+{
+	struct vhu_iotlb miss = play->misses[0].iotlb;
+	uint64_t page = miss.iova & ~(uint64_t)(PAGE - 1);
+
+	if (!play->n_misses)
+		return;
+	if (page < MEMORY)
+		peer_say_iotlb(play, VHU_IOTLB_UPDATE, page, PAGE, UVA + page, miss.perm);
+	peer_answer(play, page < MEMORY ? 0 : 1);
+}
+
+void peer_kick(unsigned queue)
+{
+	fd_signal(events[EVENT_KICK][queue % QUEUES]);
+}
