@@ -32,6 +32,8 @@ static void lane_run(struct loop_task *task)
 		if (queue->due)
 			queue_pump(queue);
 	}
+	/* Not before: it takes queues out of the list. */
+	lane_settle(lane);
 }
 
 void lane_schedule(struct lane *lane)
@@ -95,10 +97,12 @@ static void drain_queue(struct lane *lane, struct lane_command *command, struct 
 
 	/*
 	 * A ring page goes: requests that were issued still publish through the
-	 * pointers they hold (I4), so the ring is unmapped when the last has.
+	 * pointers they hold (I4), so the ring is unmapped when the last has. Where
+	 * all goes, a ring that is not mapped may not be mapped either: it would be
+	 * through the old view, and nobody would wait for what it issued.
 	 */
-	queue->frozen = vring_is_mapped(&queue->ring) &&
-	                (all || vring_parts_in(&queue->ring, command->range));
+	queue->frozen = all || (vring_is_mapped(&queue->ring) &&
+	                        vring_parts_in(&queue->ring, command->range));
 	queue->drained_busy = queue->frozen && queue->n_issued;
 	if (all)
 		retain_clear(&queue->retain);

@@ -281,7 +281,6 @@ void queue_pump(struct vhu_queue *queue)
 		queue_release_held(queue, false);
 	queue_publish(queue);
 	queue->in_batch = false;
-	lane_settle(queue->lane);
 }
 
 void queue_look(struct vhu_queue *queue)

@@ -98,6 +98,7 @@ struct hole_report {
 };
 
 struct queue_config {
+	const char *subject; /* of the session's log lines */
 	const struct vhu_device_ops *ops;
 	void *dev;
 	unsigned index;
@@ -168,7 +169,7 @@ int queue_start(struct vhu_queue *queue, struct lane *lane);
 void queue_stopped(struct vhu_queue *queue);
 int queue_set(struct vhu_queue *queue, const struct lane_command *command);
 void queue_schedule(struct vhu_queue *queue);
-/* One round: takes, translates, issues, publishes, reports. */
+/* One round: takes, translates, issues, publishes, reports. lane_settle() is to follow. */
 void queue_pump(struct vhu_queue *queue);
 /* Publishes what was put and signals the driver if it wants that. */
 void queue_publish(struct vhu_queue *queue);

@@ -87,6 +87,8 @@ void loop_schedule(struct loop *loop, struct loop_task *task)
 {
 	if (task->scheduled)
 		return;
+	if (!loop->running && list_is_empty(&loop->tasks))
+		loop_wake(loop);
 	task->scheduled = true;
 	list_append(&loop->tasks, &task->node);
 }
@@ -146,10 +148,13 @@ static int run_round(struct loop *loop, int timeout_ms)
 
 int loop_run(struct loop *loop, int timeout_ms)
 {
-	int error = run_round(loop, list_is_empty(&loop->tasks) ? timeout_ms : 0);
+	int error;
 
+	loop->running = true;
+	error = run_round(loop, list_is_empty(&loop->tasks) ? timeout_ms : 0);
 	for (unsigned n = 0; !error && n < ROUNDS_MAX && !list_is_empty(&loop->tasks); n++)
 		error = run_round(loop, 0);
+	loop->running = false;
 	/* Who polls the loop's fd instead of sleeping in here must not sleep now. */
 	if (!list_is_empty(&loop->tasks))
 		loop_wake(loop);

@@ -36,6 +36,7 @@ struct loop {
 	int epoll;
 	struct loop_source wake; /* an eventfd */
 	struct list tasks;
+	bool running; /* loop_run() is, and will see what is scheduled */
 	struct epoll_event batch[LOOP_BATCH];
 	int batch_n, batch_at; /* being delivered */
 };
@@ -53,6 +54,7 @@ void loop_remove(struct loop *loop, struct loop_source *source);
 /* Any thread: of a source that can't ever have been ready. */
 void loop_remove_unused(struct loop *loop, struct loop_source *source);
 
+/* Also while the loop does not run: its fd is readable then. */
 void loop_schedule(struct loop *loop, struct loop_task *task);
 void loop_cancel(struct loop_task *task);
 
