@@ -170,6 +170,19 @@ void vhu_server_stop(struct vhu_server *server);
 bool vhu_server_done(const struct vhu_server *server);
 
 /**
+ * vhu_server_config_changed - the device's configuration space is another now.
+ * @server: a server
+ *
+ * Tells the front-end, at once if a ring runs and else when the next one starts,
+ * if it has negotiated that it wants to know (protocol features CONFIG and
+ * BACKEND_REQ). It then reads the configuration anew. Several changes may be told
+ * as one. Without a front-end there is nothing to do: the next one reads.
+ *
+ * Context: the server's thread; does not block.
+ */
+void vhu_server_config_changed(struct vhu_server *server);
+
+/**
  * vhu_server_stats - the counters of the current session, or of the last one.
  * @server: a server
  * @ret: filled

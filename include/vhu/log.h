@@ -22,7 +22,7 @@ enum vhu_log_level {
 /**
  * typedef vhu_log_fn - receives one line.
  * @level: how much it matters
- * @subject: what it is about, such as "blk/q1"; never NULL
+ * @subject: what it is about, such as "blk/s3/q1" (device, session, queue); never NULL
  * @text: the line, without line feed
  * @opaque: as given to vhu_log_set()
  *

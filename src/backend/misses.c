@@ -198,6 +198,8 @@ void misses_send(struct session *session)
 	}
 	if (!error)
 		error = channel_flush(session->back);
+	if (!error)
+		error = config_change_send(session);
 	if (error && error != -EAGAIN)
 		misses_close(session, strerror(-error));
 	else

@@ -143,6 +143,8 @@ static void start_acknowledged(struct session *session)
 	} else {
 		log_info(ring->queue->subject, "started at index %u, %u descriptors",
 		         ring->config.avail_base, ring->config.num);
+		/* What had to wait for a ring that runs (S6). */
+		misses_send(session);
 	}
 	operation->after_start(session);
 }
@@ -154,6 +156,7 @@ static void start_queue(struct session *session)
 	unsigned index = (unsigned)(ring - session->rings);
 	struct lane_command start = { .order = LANE_START };
 	const struct queue_config config = {
+		.subject = session->subject,
 		.ops = session->config->ops,
 		.dev = session->config->dev,
 		.index = index,

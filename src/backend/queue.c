@@ -82,8 +82,7 @@ int queue_new(const struct queue_config *config, void (*report)(struct mail *mai
 	list_init(&queue->issued);
 	list_init(&queue->held);
 	retain_init(&queue->retain);
-	snprintf(queue->subject, sizeof(queue->subject), "%s/q%u", config->ops->name,
-	         config->index);
+	snprintf(queue->subject, sizeof(queue->subject), "%s/q%u", config->subject, config->index);
 	error = vring_start(&queue->ring, &config->ring);
 	if (!error)
 		error = queue_allocate(queue, config->ring.num);

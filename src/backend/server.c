@@ -28,6 +28,7 @@ struct vhu_server {
 	void (*watch_ready)(void *opaque);
 	void *watch_opaque;
 	struct session *session;
+	uint64_t n_sessions;
 	struct loop_task reap; /* frees a session that is over */
 	int waiting;           /* a front-end that came while the last one was ending */
 	struct vhu_stats last; /* of the session that ended last */
@@ -46,6 +47,7 @@ static int serve(struct vhu_server *server, int fd)
 {
 	const struct session_config config = {
 		.server = &server->config,
+		.number = server->n_sessions + 1,
 		.loop = &server->loop,
 		.lane_loops = server->lane_loops,
 		.over = session_over,
@@ -56,6 +58,8 @@ static int serve(struct vhu_server *server, int fd)
 	if (error)
 		log_error(server->config.ops->name, "a front-end can't be served: %s",
 		          strerror(-error));
+	else
+		server->n_sessions++;
 	return error;
 }
 
@@ -250,6 +254,12 @@ VHU_EXPORT int vhu_server_run(struct vhu_server *server, int timeout_ms)
 const struct session *server_session(const struct vhu_server *server)
 {
 	return server->session;
+}
+
+VHU_EXPORT void vhu_server_config_changed(struct vhu_server *server)
+{
+	if (server->session)
+		config_change_note(server->session);
 }
 
 VHU_EXPORT void vhu_server_stats(const struct vhu_server *server, struct vhu_stats *ret)

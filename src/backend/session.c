@@ -2,6 +2,7 @@
 #include "backend/session.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/virtio_config.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -151,7 +152,8 @@ int session_new(const struct session_config *config, int fd, struct session **re
 	if (!session)
 		return -ENOMEM;
 	session->config = config->server;
-	session->subject = config->server->ops->name;
+	snprintf(session->subject, sizeof(session->subject), "%s/s%" PRIu64,
+	         config->server->ops->name, config->number);
 	session->loop = config->loop;
 	session->over = config->over;
 	session->opaque = config->opaque;

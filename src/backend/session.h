@@ -88,6 +88,7 @@ enum session_state {
 
 struct session_config {
 	const struct vhu_server_config *server;
+	uint64_t number; /* of the server's sessions, from 1 */
 	struct loop *loop;
 	struct loop **lane_loops; /* one per worker; NULL: @loop alone */
 	void (*over)(void *opaque);
@@ -96,7 +97,7 @@ struct session_config {
 
 struct session {
 	const struct vhu_server_config *config;
-	const char *subject;
+	char subject[32]; /* of log lines: the device's name and the session's number */
 	struct loop *loop;
 	void (*over)(void *opaque);
 	void *opaque;
@@ -127,6 +128,7 @@ struct session {
 	struct pending *pending;
 	_Atomic uint64_t answered; /* read by lanes, see lane.h */
 	_Atomic bool pressure;
+	bool config_changed; /* and the front-end is yet to be told */
 
 	struct operation operation;
 	struct {
@@ -264,5 +266,11 @@ void misses_reported(struct mail *mail);
 /* An update was applied: wakes halted rings it touches, starved ones, too. */
 void misses_updated(struct session *session, struct range range);
 extern const struct pending_ops misses_pending_ops;
+
+/* config_change.c */
+/* The device's configuration has changed: the front-end is told when it may be. */
+void config_change_note(struct session *session);
+/* Part of misses_send(), with an empty channel: 0, or -errno of channel_flush(). */
+int config_change_send(struct session *session);
 
 #endif

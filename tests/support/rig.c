@@ -23,6 +23,7 @@ struct rig_control {
 	int wake; /* of the server's thread */
 	_Atomic bool stats_wanted;
 	_Atomic bool stop_wanted;
+	_Atomic bool change_wanted;
 	_Atomic unsigned sessions; /* that have ended */
 	_Atomic bool ended;        /* the session */
 	_Atomic bool quit;         /* workers */
@@ -56,6 +57,8 @@ static void serve_wishes(struct rig *rig)
 	fd_drain(control->wake);
 	if (atomic_exchange(&control->stop_wanted, false))
 		vhu_server_stop(rig->server);
+	if (atomic_exchange(&control->change_wanted, false))
+		vhu_server_config_changed(rig->server);
 	if (!atomic_load(&control->stats_wanted))
 		return;
 	take_stats(rig->server, control, &control->stats);
@@ -232,6 +235,12 @@ static void join(pthread_t thread, const char *what)
 void rig_stop(struct rig *rig)
 {
 	atomic_store(&rig->control->stop_wanted, true);
+	fd_signal(rig->control->wake);
+}
+
+void rig_config_changed(struct rig *rig)
+{
+	atomic_store(&rig->control->change_wanted, true);
 	fd_signal(rig->control->wake);
 }
 

@@ -135,6 +135,8 @@ void rig_reconnect(struct rig *rig);
 
 /* vhu_server_stop() in the server's thread; does not wait. */
 void rig_stop(struct rig *rig);
+/* vhu_server_config_changed() in the server's thread; does not wait. */
+void rig_config_changed(struct rig *rig);
 /* Sessions that have ended, by session_end(); waits for the count. */
 unsigned rig_sessions(struct rig *rig);
 void rig_wait_sessions(struct rig *rig, unsigned n);
