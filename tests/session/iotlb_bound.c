@@ -67,9 +67,10 @@ static void F2_two_queues_share_a_small_cache(void **state)
 		map_apart(rig, 0);
 		for (unsigned i = 0; i < 3; i++) {
 			for (unsigned q = 0; q < 2; q++)
-				stage_ask(rig, q, DATA_IOVA(8 * q), 16 * PAGE, i);
+				stage_ask_copy(rig, q, DATA_IOVA(8 * q), 16 * PAGE,
+				               DATA_IOVA(40 + 8 * q), 3 * PAGE, i);
 			for (unsigned q = 0; q < 2; q++)
-				stage_expect_used(rig, q, i, 16 * PAGE);
+				stage_expect_used(rig, q, i, 3 * PAGE);
 		}
 		assert_int_equal(rig_refused(rig), 0);
 		assert_true(rig_stats(rig).iotlb_entries <= entries);

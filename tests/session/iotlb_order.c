@@ -176,7 +176,7 @@ static void S10_who_joins_an_older_miss_does_not_hold_the_others_back(void **sta
 	miss[0] = stage_expect_miss(rig, DATA_IOVA(0), PERM_WRITE);
 	stage_ask(rig, 1, DATA_IOVA(1), 64, 2);
 	miss[1] = stage_expect_miss(rig, DATA_IOVA(1), PERM_WRITE);
-	stage_ask(rig, 1, DATA_IOVA(0), 64, 3);
+	stage_ask(rig, 1, DATA_IOVA(0) + 1024, 64, 3);
 	rig_expect_no_miss(rig);
 	stage_give(rig, 0, 2, PERM_RW);
 	rig_wait_submitted(rig, 3);
