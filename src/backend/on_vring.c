@@ -76,16 +76,20 @@ int on_set_vring_addr(struct session *session, struct message *message)
 	return HANDLER_REPLIES;
 }
 
-static void base_stopped(struct session *session)
+static void base_reply(struct session *session, unsigned index)
 {
-	struct operation *operation = &session->operation;
 	struct message reply;
 
 	message_init(&reply, VHU_FE_GET_VRING_BASE);
-	reply.payload.state.index = operation->base_index;
-	reply.payload.state.num = session->rings[operation->base_index].config.avail_base;
-	session->rings[operation->base_index].kicked = false;
+	reply.payload.state.index = index;
+	reply.payload.state.num = session->rings[index].config.avail_base;
+	session->rings[index].kicked = false;
 	session_reply(session, &reply, sizeof(reply.payload.state));
+}
+
+static void base_stopped(struct session *session)
+{
+	base_reply(session, session->operation.base_index);
 	session_finish(session, 0);
 }
 
@@ -94,10 +98,11 @@ int on_get_vring_base(struct session *session, struct message *message)
 	struct ring *ring = ring_of_state(session, message);
 
 	session->operation.base_index = message->payload.state.index;
+	/* A stopped ring takes no operation, and so none is finished. */
 	if (ring->queue)
 		operation_stop(session, ring, base_stopped);
 	else
-		base_stopped(session);
+		base_reply(session, message->payload.state.index);
 	return HANDLER_REPLIES;
 }
 
