@@ -56,10 +56,11 @@ void session_update_events(struct session *session)
 	slow_watch(session);
 	if (session->main_source.fd < 0)
 		return;
-	if (!session->operation.active)
-		events |= EPOLLIN;
+	/* Nothing is read before what waits has been sent. */
 	if (channel_waiting(session->main))
 		events |= EPOLLOUT;
+	else if (!session->operation.active)
+		events |= EPOLLIN;
 	if (events != session->main_events)
 		loop_change(session->loop, &session->main_source, events);
 	session->main_events = events;

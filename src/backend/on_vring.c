@@ -108,12 +108,12 @@ int on_get_vring_base(struct session *session, struct message *message)
 
 static int event_fd_init(struct session *session, const struct message *message, int fd)
 {
-	if (fd_is_stream(fd)) {
-		log_warning(session->subject,
-		            "ring %u: a pipe or socket can't be signalled safely; send an eventfd "
-		            "with %s",
-		            (unsigned)(message->payload.u64 & VHU_VRING_INDEX_MASK),
-		            message_name(MESSAGE_MAIN, message->header.request));
+	if (!fd_is_anonymous(fd)) {
+		log_warning(
+			session->subject,
+			"ring %u: what is no eventfd can't be signalled safely; send one with %s",
+			(unsigned)(message->payload.u64 & VHU_VRING_INDEX_MASK),
+			message_name(MESSAGE_MAIN, message->header.request));
 		return -EINVAL;
 	}
 	/* A signal must never wait for whoever holds the other end. */

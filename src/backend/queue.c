@@ -123,11 +123,11 @@ static void queue_kicked(struct loop_source *source, uint32_t events)
 {
 	struct vhu_queue *queue = container_of(source, struct vhu_queue, kick);
 
-	if (!fd_drain(source->fd)) {
-		int fd = source->fd;
+	int fd = source->fd, error = fd_take(fd);
 
-		/* Somebody else took the event, or the other end of a pipe is gone. */
-		if (events & (EPOLLHUP | EPOLLERR)) {
+	if (error) {
+		/* Somebody else took the event, or there is none and never will be. */
+		if (error != -EAGAIN || (events & (EPOLLHUP | EPOLLERR))) {
 			loop_remove(queue->lane->loop, source);
 			fd_close(&fd);
 		}

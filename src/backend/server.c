@@ -30,6 +30,7 @@ struct vhu_server {
 	struct session *session;
 	uint64_t n_sessions;
 	struct loop_task reap; /* frees a session that is over */
+	int reserve;           /* an fd to give up where there are no more */
 	int waiting;           /* a front-end that came while the last one was ending */
 	struct vhu_stats last; /* of the session that ended last */
 };
@@ -96,16 +97,37 @@ static void came_second(struct vhu_server *server, int fd)
 	fd_close(&fd);
 }
 
+static int accept_one(int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Without an fd for it, who has come would be left hanging, and wake us for ever. */
+static void refuse_one(struct vhu_server *server)
+{
+	int fd;
+
+	fd_close(&server->reserve);
+	fd = accept_one(server->listener.fd);
+	fd_close(&fd);
+	/* If another thread was faster, there is none the next time. */
+	(void)fd_event(&server->reserve);
+}
+
 static void listener_ready(struct loop_source *source, uint32_t events)
 {
 	struct vhu_server *server = container_of(source, struct vhu_server, listener);
-	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept_one(source->fd);
 
 	(void)events;
 	if (fd < 0) {
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-			log_error(server->config.ops->name, "accepting a front-end failed: %s",
-			          strerror(errno));
+		if (fd != -EAGAIN && fd != -EINTR && fd != -ECONNABORTED)
+			log_error(server->config.ops->name, "a front-end was refused: %s",
+			          strerror(-fd));
+		if (fd == -EMFILE || fd == -ENFILE)
+			refuse_one(server);
 		return;
 	}
 	if (server->session)
@@ -141,6 +163,8 @@ static int server_open(struct vhu_server *server, int fd)
 		return serve(server, fd);
 	error = fd_set_nonblocking(fd);
 	if (!error)
+		error = fd_event(&server->reserve);
+	if (!error)
 		error = loop_add(&server->loop, &server->listener, fd, EPOLLIN, listener_ready);
 	if (!error)
 		server->listener_fd = fd;
@@ -173,7 +197,8 @@ VHU_EXPORT int vhu_server_new(const struct vhu_server_config *config, int fd,
 	server->config.workers = config->workers;
 	if (!server->config.iotlb_entries)
 		server->config.iotlb_entries = IOTLB_ENTRIES_DEFAULT;
-	server->watch.fd = server->listener.fd = server->listener_fd = server->waiting = -1;
+	server->watch.fd = server->listener.fd = server->listener_fd = -1;
+	server->waiting = server->reserve = -1;
 	server->reap.run = reap;
 	error = loop_init(&server->loop);
 	if (error) {
@@ -184,6 +209,7 @@ VHU_EXPORT int vhu_server_new(const struct vhu_server_config *config, int fd,
 	if (!error)
 		error = server_open(server, fd);
 	if (error) {
+		fd_close(&server->reserve);
 		loop_done(&server->loop);
 		free(server->lane_loops);
 		free(server);
@@ -236,6 +262,7 @@ VHU_EXPORT void vhu_server_free(struct vhu_server *server)
 	vhu_server_stop(server);
 	while (!vhu_server_done(server))
 		loop_run(&server->loop, -1);
+	fd_close(&server->reserve);
 	loop_done(&server->loop);
 	free(server->lane_loops);
 	free(server);

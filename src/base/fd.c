@@ -40,7 +40,7 @@ int fd_signal(int fd)
 	return n < 0 && errno != EAGAIN ? -errno : 0;
 }
 
-bool fd_drain(int fd)
+int fd_take(int fd)
 {
 	uint64_t count[8];
 	ssize_t n;
@@ -48,7 +48,14 @@ bool fd_drain(int fd)
 	do {
 		n = read(fd, count, sizeof(count));
 	} while (n < 0 && errno == EINTR);
-	return n > 0;
+	if (n < 0)
+		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	return n > 0 ? 0 : -ENODATA;
+}
+
+bool fd_drain(int fd)
+{
+	return fd_take(fd) == 0;
 }
 
 int fd_set_nonblocking(int fd)
@@ -60,11 +67,11 @@ int fd_set_nonblocking(int fd)
 	return 0;
 }
 
-bool fd_is_stream(int fd)
+bool fd_is_anonymous(int fd)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+	return fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == 0;
 }
 
 bool fd_peer_gone(int fd)

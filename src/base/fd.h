@@ -17,16 +17,22 @@ int fd_event(int *ret);
  */
 int fd_signal(int fd);
 
-/* Takes the counter; true if it was not 0. For a pipe reads what is there. */
+/*
+ * Takes the counter: 0; -EAGAIN: it is 0; other -errno: this is no counter, and
+ * if it is readable, it will be so for ever.
+ */
+int fd_take(int fd);
+/* Takes the counter; true if it was not 0. */
 bool fd_drain(int fd);
 
 int fd_set_nonblocking(int fd);
 
 /*
- * Whether it is a pipe or a socket: writing to one may raise SIGPIPE, and one
- * whose other end is closed is readable for ever.
+ * Whether it has no type, as an eventfd has none. Writing to a pipe or socket may
+ * raise SIGPIPE, writing to a file may wait for whoever serves it, and makes it
+ * grow; and what comes to its end is readable for ever.
  */
-bool fd_is_stream(int fd);
+bool fd_is_anonymous(int fd);
 
 /*
  * Whether the other end of a connected socket is gone. Nothing is read for it: what
