@@ -83,7 +83,7 @@ struct play {
 void peer_init(void);
 /* All files as they were; every eventfd is drained. */
 void peer_reset(void);
-/* Where the front-end has a byte; and that it has changed it. */
+/* Where the front-end has a byte; and a change of some, as far as there is memory. */
 char *peer_memory(uint64_t gpa);
 void peer_write(uint64_t gpa, const void *bytes, size_t size);
 /* Fails if what was not allowed to change has changed. */

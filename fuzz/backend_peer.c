@@ -115,6 +115,9 @@ char *peer_memory(uint64_t gpa)
 
 void peer_write(uint64_t gpa, const void *bytes, size_t size)
 {
+	gpa %= MEMORY;
+	if (size > MEMORY - gpa)
+		size = MEMORY - gpa;
 	memcpy(memory + gpa, bytes, size);
 	memcpy(mirror + gpa, bytes, size);
 }

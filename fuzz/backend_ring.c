@@ -89,9 +89,8 @@ void ring_poke(struct play *play)
 {
 	uint64_t gpa = input_u16(play->input) % MEMORY;
 	uint64_t bytes = input_u64(play->input);
-	size_t n = MEMORY - gpa < sizeof(bytes) ? (size_t)(MEMORY - gpa) : sizeof(bytes);
 
-	peer_write(gpa, &bytes, n);
+	peer_write(gpa, &bytes, sizeof(bytes));
 }
 
 /* A request of two buffers and its status, by the descriptors of its index, and a kick. */
