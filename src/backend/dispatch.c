@@ -79,7 +79,9 @@ static void send_reply(struct session *session, const struct message *reply)
 		log_debug(session->subject, "-> %s", text);
 	}
 	error = channel_send(session->main, reply);
-	if (error)
+	if (error == -EPIPE)
+		session_close(session, NULL);
+	else if (error)
 		session_close(session, "the reply to %s can't be sent: %s",
 		              message_name(MESSAGE_MAIN, reply->header.request), strerror(-error));
 }

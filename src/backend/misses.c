@@ -267,7 +267,8 @@ void misses_reported(struct mail *mail)
 	struct session *session = queue->session;
 	unsigned end;
 
-	for (unsigned at = 0; at < report->n; at = end) {
+	/* When the session ends nobody answers; the ring is about to be stopped. */
+	for (unsigned at = 0; at < report->n && session->state == SESSION_OPEN; at = end) {
 		for (end = at + 1; end < report->n && report->slots[end] == report->slots[at];)
 			end++;
 		take_holes(session, queue, at, end);
@@ -397,6 +398,9 @@ void misses_close(struct session *session, const char *why)
 		channel_free(session->back);
 		session->back = NULL;
 	}
+	/* At the session's end what waits is rewound by the stop of its ring, and not failed. */
+	if (session->state != SESSION_OPEN)
+		return;
 	pending_fail(session->pending);
 	announce_answered(session);
 	wake_starved(session);
