@@ -99,7 +99,6 @@ struct hole_report {
 
 struct queue_config {
 	const char *subject; /* of the session's log lines */
-	const char *subject; /* of the session's log lines */
 	const struct vhu_device_ops *ops;
 	void *dev;
 	unsigned index;
