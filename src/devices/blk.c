@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The device as a whole: features, configuration space, queues. Requests are in
- * blk_request.c. */
+/* The device as a whole: making it, its queues, its size and its lock. The
+ * configuration space is in blk_config.c, requests are in blk_request.c. */
 #include "devices/blk.h"
 
-#include <endian.h>
 #include <errno.h>
-#include <linux/virtio_config.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "devices/blk_internal.h"
-
-#define BIT(n)       (1ull << (n))
-#define SEGMENTS_MAX 126 /* with header and status, a ring of 128 descriptors */
+#include "devices/lock.h"
 
 static bool options_are_sane(const struct blk_options *options)
 {
@@ -23,6 +18,12 @@ static bool options_are_sane(const struct blk_options *options)
 	return options->num_queues >= 1 && options->num_queues <= BLK_QUEUES_MAX &&
 	       size >= BLK_SECTOR && size <= 4096 && (size & (size - 1)) == 0 &&
 	       size >= options->storage->align && options->storage->size >= size;
+}
+
+/* Only whole blocks are shown. */
+static uint64_t whole_sectors(const struct blk *blk, uint64_t size)
+{
+	return size / blk->block_size * (blk->block_size / BLK_SECTOR);
 }
 
 int blk_new(const struct blk_options *options, struct blk **ret)
@@ -38,8 +39,9 @@ int blk_new(const struct blk_options *options, struct blk **ret)
 	blk->engine = options->engine;
 	blk->num_queues = options->num_queues;
 	blk->block_size = options->block_size;
-	blk->sectors = options->storage->size / options->block_size *
-	               (options->block_size / BLK_SECTOR);
+	blk->locking = options->locking && options->storage->fd >= 0;
+	pthread_mutex_init(&blk->lock, NULL);
+	atomic_store(&blk->sectors, whole_sectors(blk, options->storage->size));
 	blk->write_back = true;
 	if (options->serial)
 		memcpy(blk->serial, options->serial, strnlen(options->serial, BLK_SERIAL_MAX));
@@ -51,7 +53,26 @@ int blk_new(const struct blk_options *options, struct blk **ret)
 
 void blk_free(struct blk *blk)
 {
+	if (blk)
+		pthread_mutex_destroy(&blk->lock);
 	free(blk);
+}
+
+const struct engine_ops *blk_engine(const struct blk *blk)
+{
+	return blk->engine;
+}
+
+int blk_resize(struct blk *blk, uint64_t size)
+{
+	uint64_t before = blk_sectors(blk), sectors = whole_sectors(blk, size);
+
+	if (sectors == before)
+		return 0;
+	if (sectors < before)
+		return -ERANGE;
+	atomic_store(&blk->sectors, sectors);
+	return 1;
 }
 
 void blk_count(const struct blk *blk, struct blk_counters *ret)
@@ -74,89 +95,9 @@ static unsigned max_queues(void *dev)
 	return blk->num_queues;
 }
 
-static uint64_t features(void *dev)
-{
-	const struct blk *blk = dev;
-
-	return BIT(VIRTIO_BLK_F_SEG_MAX) | BIT(VIRTIO_BLK_F_BLK_SIZE) | BIT(VIRTIO_BLK_F_FLUSH) |
-	       BIT(VIRTIO_BLK_F_CONFIG_WCE) | (blk->num_queues > 1 ? BIT(VIRTIO_BLK_F_MQ) : 0) |
-	       (blk->storage->read_only ? BIT(VIRTIO_BLK_F_RO) : 0);
-}
-
-static void features_set(void *dev, uint64_t negotiated)
-{
-	struct blk *blk = dev;
-
-	atomic_store(&blk->features, negotiated);
-}
-
-static bool has_feature(const struct blk *blk, unsigned bit)
-{
-	return atomic_load_explicit(&blk->features, memory_order_relaxed) & BIT(bit);
-}
-
-/*
- * A driver that knows no flush gets every write stable (virtio 5.2.6.2), and so
- * does one that has chosen write-through in the configuration space.
- */
-bool blk_is_write_through(const struct blk *blk)
-{
-	if (!has_feature(blk, VIRTIO_BLK_F_FLUSH))
-		return true;
-	return has_feature(blk, VIRTIO_BLK_F_CONFIG_WCE) &&
-	       !atomic_load_explicit(&blk->write_back, memory_order_relaxed);
-}
-
-/* Without flush a driver finds the cache switched off (virtio 5.2.5.2). */
-static bool shown_write_back(const struct blk *blk)
-{
-	if (has_feature(blk, VIRTIO_BLK_F_CONFIG_WCE) && !has_feature(blk, VIRTIO_BLK_F_FLUSH))
-		return false;
-	return atomic_load(&blk->write_back);
-}
-
-static int config_get(void *dev, uint32_t offset, void *buf, uint32_t len)
-{
-	const struct blk *blk = dev;
-	struct virtio_blk_config config = {
-		.capacity = htole64(blk->sectors),
-		.seg_max = htole32(SEGMENTS_MAX),
-		.blk_size = htole32(blk->block_size),
-		.wce = shown_write_back(blk),
-		.num_queues = htole16((uint16_t)blk->num_queues),
-	};
-	uint32_t known = offset < sizeof(config) ? (uint32_t)sizeof(config) - offset : 0;
-
-	memset(buf, 0, len);
-	memcpy(buf, (const char *)&config + (known ? offset : 0), known < len ? known : len);
-	return 0;
-}
-
-/*
- * The cache mode is all that can be written. A reset keeps it: front-ends show
- * their driver a copy read once, and a driver that reads write-through there
- * sends no flush.
- */
-static int config_set(void *dev, uint32_t offset, const void *buf, uint32_t len, bool migration)
-{
-	const uint32_t at = offsetof(struct virtio_blk_config, wce);
-	struct blk *blk = dev;
-	uint8_t value;
-
-	if (offset > at || len <= at - offset)
-		return -EINVAL;
-	if (!migration && len != 1)
-		return -EINVAL;
-	value = ((const uint8_t *)buf)[at - offset];
-	if (value > 1)
-		return -EINVAL;
-	atomic_store(&blk->write_back, value == 1);
-	return 0;
-}
-
 static void reset(void *dev)
 {
-	features_set(dev, 0);
+	blk_features_set(dev, 0);
 }
 
 static void queue_ready(void *dev, struct vhu_queue *vq)
@@ -165,6 +106,51 @@ static void queue_ready(void *dev, struct vhu_queue *vq)
 	struct engine_queue *engine = blk->queues[vhu_queue_index(vq)].engine;
 
 	engine->ops->reap(engine);
+}
+
+static int lock_storage(const struct blk *blk)
+{
+	const struct storage *storage = blk->storage;
+	int error = lock_take(storage->fd, !storage->read_only);
+
+	switch (error) {
+	case 0: return 0;
+	case -EAGAIN:
+		log_error("blk",
+		          "%s is in use by another program (its locks say so): the disk is not "
+		          "served; end that program, or switch locking off",
+		          storage->name);
+		return -EBUSY;
+	default:
+		log_warning("blk", "%s can't be locked (%s): nothing keeps others from using it",
+		            storage->name, strerror(-error));
+		return 0;
+	}
+}
+
+/*
+ * The first queue that starts takes the lock, the last that stops lets go: when a
+ * machine migrates, its disk has stopped here before it starts there.
+ */
+static int begin_use(struct blk *blk)
+{
+	int error = 0;
+
+	pthread_mutex_lock(&blk->lock);
+	if (blk->locking && !blk->n_running)
+		error = lock_storage(blk);
+	if (!error)
+		blk->n_running++;
+	pthread_mutex_unlock(&blk->lock);
+	return error;
+}
+
+static void end_use(struct blk *blk)
+{
+	pthread_mutex_lock(&blk->lock);
+	if (--blk->n_running == 0 && blk->locking)
+		lock_release(blk->storage->fd);
+	pthread_mutex_unlock(&blk->lock);
 }
 
 static void queue_stop(void *dev, struct vhu_queue *vq)
@@ -177,19 +163,25 @@ static void queue_stop(void *dev, struct vhu_queue *vq)
 	bounce_done(&queue->bounce);
 	queue->engine->ops->stop(queue->engine);
 	queue->engine = NULL;
+	end_use(blk);
 }
 
 static int queue_start(void *dev, struct vhu_queue *vq)
 {
 	struct blk *blk = dev;
 	struct blk_queue *queue = &blk->queues[vhu_queue_index(vq)];
-	int error = engine_start(blk->engine, blk->storage, vhu_queue_size(vq), &queue->engine);
+	const struct storage *storage = blk->storage;
+	int error = begin_use(blk);
 
+	if (error)
+		return error;
+	error = engine_start(blk->engine, storage, vhu_queue_size(vq), &queue->engine);
 	if (error) {
 		queue->engine = NULL;
+		end_use(blk);
 		return error;
 	}
-	if (blk->storage->align > 1)
+	if (storage->align > 1 || storage->memory_align > 1)
 		error = bounce_init(&queue->bounce, queue->engine);
 	if (!error && queue->engine->fd >= 0)
 		error = vhu_queue_watch(vq, queue->engine->fd, queue_ready);
@@ -212,10 +204,10 @@ const struct vhu_device_ops blk_ops = {
 	.status_len = 1,
 	.request_size = sizeof(struct blk_request),
 	.max_queues = max_queues,
-	.features = features,
-	.features_set = features_set,
-	.config_get = config_get,
-	.config_set = config_set,
+	.features = blk_features,
+	.features_set = blk_features_set,
+	.config_get = blk_config_get,
+	.config_set = blk_config_set,
 	.reset = reset,
 	.queue_start = queue_start,
 	.queue_stop = queue_stop,

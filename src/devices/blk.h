@@ -26,6 +26,7 @@ struct blk_options {
 	unsigned num_queues; /* 1 to BLK_QUEUES_MAX */
 	unsigned block_size; /* a power of two, 512 to 4096, not below the storage's align */
 	const char *serial;  /* cut at BLK_SERIAL_MAX bytes; NULL: none */
+	bool locking;        /* lock a file while a queue runs; see lock.h */
 };
 
 /* Since the device was made, all queues together. */
@@ -43,6 +44,16 @@ int blk_new(const struct blk_options *options, struct blk **ret);
 
 /* Every queue is stopped. */
 void blk_free(struct blk *blk);
+
+/* Its engine. */
+const struct engine_ops *blk_engine(const struct blk *blk);
+
+/*
+ * The storage has @size bytes now. 1: the disk has grown, and whoever serves it
+ * tells the front-end; 0: not by a whole block; -ERANGE: the storage has shrunk,
+ * the disk keeps its size and I/O at its end fails. The session's thread.
+ */
+int blk_resize(struct blk *blk, uint64_t size);
 
 /* Any thread. */
 void blk_count(const struct blk *blk, struct blk_counters *ret);

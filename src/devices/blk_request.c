@@ -15,7 +15,7 @@
  * Reports all of the writable part as written, also where an error left data
  * untouched: the status byte is its end, and what is dirty is found by length.
  */
-static void complete(struct blk_request *request, uint8_t status)
+void blk_complete(struct blk_request *request, uint8_t status)
 {
 	struct vhu_request *req = request->req;
 
@@ -31,33 +31,36 @@ static void transfer_done(struct transfer *transfer)
 	struct blk_queue *queue = request->queue;
 
 	if (transfer->error) {
-		complete(request, VIRTIO_BLK_S_IOERR);
+		blk_complete(request, VIRTIO_BLK_S_IOERR);
 		return;
 	}
 	if (transfer->op == TRANSFER_READ)
 		blk_add(&queue->bytes_read, request->bytes);
 	else if (transfer->op == TRANSFER_WRITE)
 		blk_add(&queue->bytes_written, request->bytes);
-	complete(request, VIRTIO_BLK_S_OK);
+	blk_complete(request, VIRTIO_BLK_S_OK);
 }
 
-static void start_transfer(struct blk_request *request)
+void blk_start_transfer(struct blk_request *request)
 {
 	struct blk_queue *queue = request->queue;
 	struct transfer *transfer = &request->transfer;
-	unsigned align = queue->blk->storage->align;
+	const struct storage *storage = queue->blk->storage;
 
-	if (transfer->op != TRANSFER_FLUSH &&
-	    !iovec_is_aligned(transfer->iov, transfer->n_iov, align))
+	/* What moves no data has no iovecs. */
+	if (!iovec_is_aligned(transfer->iov, transfer->n_iov, storage->memory_align,
+	                      storage->align))
 		bounce_submit(&queue->bounce, &request->job, transfer);
 	else
 		queue->engine->ops->submit(queue->engine, transfer);
 }
 
-static bool is_in_range(const struct blk *blk, uint64_t sector, uint64_t bytes)
+bool blk_is_in_range(const struct blk *blk, uint64_t sector, uint64_t bytes)
 {
-	return bytes % BLK_SECTOR == 0 && sector <= blk->sectors &&
-	       bytes / BLK_SECTOR <= blk->sectors - sector;
+	uint64_t sectors = blk_sectors(blk);
+
+	return bytes % BLK_SECTOR == 0 && sector <= sectors &&
+	       bytes / BLK_SECTOR <= sectors - sector;
 }
 
 static void move_data(struct blk_request *request, enum transfer_op op, uint64_t sector,
@@ -66,13 +69,13 @@ static void move_data(struct blk_request *request, enum transfer_op op, uint64_t
 	const struct blk *blk = request->queue->blk;
 
 	request->bytes = iovec_bytes(iov, n);
-	if (!is_in_range(blk, sector, request->bytes) ||
+	if (!blk_is_in_range(blk, sector, request->bytes) ||
 	    (op == TRANSFER_WRITE && blk->storage->read_only)) {
-		complete(request, VIRTIO_BLK_S_IOERR);
+		blk_complete(request, VIRTIO_BLK_S_IOERR);
 		return;
 	}
 	if (request->bytes == 0) {
-		complete(request, VIRTIO_BLK_S_OK);
+		blk_complete(request, VIRTIO_BLK_S_OK);
 		return;
 	}
 	iovec_drop_front(&iov, &n, 0);
@@ -85,13 +88,13 @@ static void move_data(struct blk_request *request, enum transfer_op op, uint64_t
 		.offset = sector * BLK_SECTOR,
 		.left = request->bytes,
 	};
-	start_transfer(request);
+	blk_start_transfer(request);
 }
 
 static void flush(struct blk_request *request)
 {
 	request->transfer = (struct transfer){ .done = transfer_done, .op = TRANSFER_FLUSH };
-	start_transfer(request);
+	blk_start_transfer(request);
 }
 
 /* The string has no terminator when it fills its 20 bytes, and zeros after it
@@ -99,7 +102,7 @@ static void flush(struct blk_request *request)
 static void get_id(struct blk_request *request, const struct iovec *iov, unsigned n)
 {
 	iovec_write(iov, n, request->queue->blk->serial, VIRTIO_BLK_ID_BYTES);
-	complete(request, VIRTIO_BLK_S_OK);
+	blk_complete(request, VIRTIO_BLK_S_OK);
 }
 
 /* Takes the status byte off. False: there is none, or one that no driver could
@@ -126,7 +129,7 @@ void blk_submit(void *dev, struct vhu_queue *vq, struct vhu_request *req)
 	if (!begin(request, &blk->queues[vhu_queue_index(vq)], req))
 		return;
 	if (iovec_read(req->out, req->n_out, &header, sizeof(header)) < sizeof(header)) {
-		complete(request, VIRTIO_BLK_S_IOERR);
+		blk_complete(request, VIRTIO_BLK_S_IOERR);
 		return;
 	}
 	iovec_drop_front(&req->out, &req->n_out, sizeof(header));
@@ -138,7 +141,9 @@ void blk_submit(void *dev, struct vhu_queue *vq, struct vhu_request *req)
 		break;
 	case VIRTIO_BLK_T_FLUSH: flush(request); break;
 	case VIRTIO_BLK_T_GET_ID: get_id(request, req->in, req->n_in); break;
-	default: complete(request, VIRTIO_BLK_S_UNSUPP);
+	case VIRTIO_BLK_T_DISCARD: blk_zeroes(request, true, req->out, req->n_out); break;
+	case VIRTIO_BLK_T_WRITE_ZEROES: blk_zeroes(request, false, req->out, req->n_out); break;
+	default: blk_complete(request, VIRTIO_BLK_S_UNSUPP);
 	}
 }
 
@@ -148,5 +153,5 @@ void blk_refused(void *dev, struct vhu_queue *vq, struct vhu_request *req)
 	struct blk *blk = dev;
 
 	if (begin(request, &blk->queues[vhu_queue_index(vq)], req))
-		complete(request, VIRTIO_BLK_S_IOERR);
+		blk_complete(request, VIRTIO_BLK_S_IOERR);
 }

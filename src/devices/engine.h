@@ -20,6 +20,8 @@ enum transfer_op {
 	TRANSFER_READ,
 	TRANSFER_WRITE,
 	TRANSFER_FLUSH,
+	TRANSFER_DISCARD, /* what is there later is not said */
+	TRANSFER_ZERO,
 };
 
 /*
@@ -30,7 +32,9 @@ struct transfer {
 	/* Called once, perhaps before submit() returns; may submit others. */
 	void (*done)(struct transfer *transfer);
 	enum transfer_op op;
-	bool durable; /* a write that is on stable storage before it is done */
+	bool durable;      /* a write or zeroing that is on stable storage before it is done */
+	bool unmap;        /* a zeroing that may leave a hole */
+	unsigned char way; /* of discarding or zeroing that is being tried; 0 at first */
 	struct iovec *iov;
 	unsigned n_iov;
 	uint64_t offset;

@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
-#include "devices/engine.h"
+#include "devices/zeroes.h"
 
 static int memory_start(const struct storage *storage, unsigned depth, struct engine_queue **ret)
 {
@@ -37,10 +39,36 @@ static void copy(struct transfer *transfer, char *disk)
 	transfer->left = 0;
 }
 
+/*
+ * Whole pages go back to the kernel, which gives zeros in their place; what a
+ * discard leaves of the others is not worth a call.
+ */
+static void clear(struct transfer *transfer, char *disk)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	char *end = disk + transfer->left;
+	char *first = (char *)(((uintptr_t)disk + page - 1) & ~(page - 1));
+	char *last = (char *)((uintptr_t)end & ~(page - 1));
+	bool frees = (transfer->unmap || transfer->op == TRANSFER_DISCARD) && first < last &&
+	             madvise(first, (size_t)(last - first), MADV_DONTNEED) == 0;
+
+	if (!frees)
+		first = last = end;
+	if (transfer->op == TRANSFER_ZERO) {
+		memset(disk, 0, (size_t)(first - disk));
+		memset(last, 0, (size_t)(end - last));
+	}
+	transfer->left = 0;
+}
+
 static void memory_submit(struct engine_queue *queue, struct transfer *transfer)
 {
-	if (transfer->op != TRANSFER_FLUSH)
-		copy(transfer, (char *)queue->storage->bytes + transfer->offset);
+	char *disk = (char *)queue->storage->bytes + transfer->offset;
+
+	if (transfer_zeroes(transfer))
+		clear(transfer, disk);
+	else if (transfer->op != TRANSFER_FLUSH)
+		copy(transfer, disk);
 	transfer->done(transfer);
 }
 

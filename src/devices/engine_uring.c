@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "devices/transfer.h"
+#include "devices/zeroes.h"
 
 #define SUBMISSIONS_MOST 256
 #define HARVEST          32
@@ -85,6 +86,19 @@ static int uring_start(const struct storage *storage, unsigned depth, struct eng
 	return 0;
 }
 
+static void prepare_zeroes(struct io_uring_sqe *sqe, struct transfer *transfer, int fd)
+{
+	struct zeroes_step step = zeroes_next(transfer);
+
+	if (step.kind == ZEROES_FALLOCATE) {
+		io_uring_prep_fallocate(sqe, fd, step.mode, (off_t)transfer->offset,
+		                        (off_t)transfer->left);
+		return;
+	}
+	io_uring_prep_write(sqe, fd, step.zeros, (unsigned)step.len, transfer->offset);
+	sqe->rw_flags = transfer->durable ? RWF_DSYNC : 0;
+}
+
 static void prepare(struct io_uring_sqe *sqe, struct transfer *transfer, int fd)
 {
 	unsigned n = transfer_piece(transfer);
@@ -96,6 +110,8 @@ static void prepare(struct io_uring_sqe *sqe, struct transfer *transfer, int fd)
 		                      transfer->durable ? RWF_DSYNC : 0);
 		break;
 	case TRANSFER_FLUSH: io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC); break;
+	case TRANSFER_DISCARD:
+	case TRANSFER_ZERO: prepare_zeroes(sqe, transfer, fd); break;
 	}
 	/* What was refused for now goes where the kernel may sleep. */
 	if (transfer->refusals)
@@ -171,6 +187,18 @@ static void push(struct ring *ring)
 	} while (!list_is_empty(&ring->queued) && push_once(ring));
 }
 
+/* True: the transfer is done. */
+static bool advance(struct ring *ring, struct transfer *transfer, int result)
+{
+	if (transfer_advance(transfer, result))
+		return true;
+	if (!transfer_zeroes(transfer) || zeroes_next(transfer).kind != ZEROES_IOCTL)
+		return false;
+	/* Sleeps, for as long as it takes a device that knows nothing better. */
+	transfer_run(transfer, ring->base.storage->fd);
+	return true;
+}
+
 /* Takes completions; what is not done yet waits for another entry. */
 static unsigned harvest(struct ring *ring)
 {
@@ -186,7 +214,7 @@ static unsigned harvest(struct ring *ring)
 	io_uring_cq_advance(&ring->uring, n);
 	ring->in_kernel -= n;
 	for (unsigned i = 0; i < n; i++) {
-		if (transfer_advance(transfers[i], results[i]))
+		if (advance(ring, transfers[i], results[i]))
 			transfers[i]->done(transfers[i]);
 		else
 			list_append(&ring->waiting, &transfers[i]->node);

@@ -67,11 +67,14 @@ size_t iovec_write(const struct iovec *iov, unsigned n, const void *buf, size_t 
 	return done;
 }
 
-bool iovec_is_aligned(const struct iovec *iov, unsigned n, size_t align)
+bool iovec_is_aligned(const struct iovec *iov, unsigned n, size_t base_align, size_t len_align)
 {
-	uintptr_t bits = 0;
+	uintptr_t bases = 0;
+	size_t lens = 0;
 
-	for (unsigned i = 0; i < n; i++)
-		bits |= (uintptr_t)iov[i].iov_base | iov[i].iov_len;
-	return (bits & (align - 1)) == 0;
+	for (unsigned i = 0; i < n; i++) {
+		bases |= (uintptr_t)iov[i].iov_base;
+		lens |= iov[i].iov_len;
+	}
+	return (bases & (base_align - 1)) == 0 && (lens & (len_align - 1)) == 0;
 }

@@ -24,7 +24,8 @@ void *iovec_drop_last(struct iovec *iov, unsigned *n);
 size_t iovec_read(const struct iovec *iov, unsigned n, void *buf, size_t len);
 size_t iovec_write(const struct iovec *iov, unsigned n, const void *buf, size_t len);
 
-/* Whether each address and length is a multiple of @align, a power of two. */
-bool iovec_is_aligned(const struct iovec *iov, unsigned n, size_t align);
+/* Whether each address is a multiple of @base_align and each length one of
+ * @len_align, both powers of two. */
+bool iovec_is_aligned(const struct iovec *iov, unsigned n, size_t base_align, size_t len_align);
 
 #endif

@@ -3,25 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "devices/probe.h"
 
-#define ALIGN_MOST 4096
-
-__attribute__((format(printf, 3, 4))) static int fault(struct storage_fault *why, int error,
-                                                       const char *format, ...)
+int storage_fault(struct storage_fault *why, int error, const char *format, ...)
 {
 	va_list args;
 
@@ -48,69 +40,16 @@ static const char *remedy_of_open(int error, bool read_only)
 
 static int find_size(struct storage *storage, struct storage_fault *why)
 {
-	struct stat st;
+	int error = probe_size(storage->fd, &storage->size);
 
-	if (fstat(storage->fd, &st) < 0)
-		return fault(why, -errno, "can't be examined: %s", strerror(errno));
-	if (S_ISREG(st.st_mode))
-		storage->size = (uint64_t)st.st_size;
-	else if (!S_ISBLK(st.st_mode))
-		return fault(why, -EINVAL,
-		             "neither a regular file nor a block device; give one of these");
-	else if (ioctl(storage->fd, BLKGETSIZE64, &storage->size) < 0)
-		return fault(why, -errno, "its size can't be read: %s", strerror(errno));
+	if (error == -EINVAL)
+		return storage_fault(why, error,
+		                     "neither a regular file nor a block device; give one of "
+		                     "these");
+	if (error)
+		return storage_fault(why, error, "its size can't be read: %s", strerror(-error));
 	if (storage->size == 0)
-		return fault(why, -EINVAL, "empty; give it a size with truncate -s SIZE");
-	return 0;
-}
-
-static bool is_in_memory(int fd)
-{
-	struct statfs fs;
-	struct stat st;
-
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || fstatfs(fd, &fs) < 0)
-		return false;
-	return fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC;
-}
-
-/* Whether a read that would sleep is refused instead of being unknown. */
-static bool can_nowait(int fd)
-{
-	char byte;
-	struct iovec iov = { &byte, 1 };
-
-	return preadv2(fd, &iov, 1, 0, RWF_NOWAIT) >= 0 || errno == EAGAIN;
-}
-
-/* The smallest power of two that the kernel takes a direct read of; tried, as
- * not every file system tells. 0: none. */
-static unsigned find_alignment(const struct storage *storage)
-{
-	unsigned align;
-	char *buf;
-
-	if (posix_memalign((void **)&buf, 2 * ALIGN_MOST, 2 * ALIGN_MOST))
-		return ALIGN_MOST;
-	for (align = 512; align <= ALIGN_MOST; align *= 2)
-		if (pread(storage->fd, buf + align, align, 0) > 0)
-			break;
-	free(buf);
-	return align <= ALIGN_MOST ? align : 0;
-}
-
-static int find_abilities(struct storage *storage, struct storage_fault *why)
-{
-	storage->in_memory = is_in_memory(storage->fd);
-	storage->align = 1;
-	if (storage->direct) {
-		storage->align = find_alignment(storage);
-		if (!storage->align)
-			return fault(why, -EINVAL, "direct reads fail (%s); leave out --direct",
-			             strerror(errno));
-	} else {
-		storage->nowait = can_nowait(storage->fd);
-	}
+		return storage_fault(why, -EINVAL, "empty; give it a size with truncate -s SIZE");
 	return 0;
 }
 
@@ -124,13 +63,14 @@ int storage_open(struct storage *storage, const char *path, bool read_only, bool
 	/* A named pipe in its place must not make the open wait. */
 	storage->fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (storage->fd < 0)
-		return fault(why, -errno, "%s; %s", strerror(errno),
-		             remedy_of_open(errno, read_only));
-	error = find_size(storage, why);
+		return storage_fault(why, -errno, "%s; %s", strerror(errno),
+		                     remedy_of_open(errno, read_only));
+	storage->name = strdup(path);
+	error = storage->name ? find_size(storage, why) : storage_fault(why, -ENOMEM, "no memory");
 	if (!error)
-		error = find_abilities(storage, why);
+		error = probe_abilities(storage, why);
 	if (error)
-		fd_close(&storage->fd);
+		storage_close(storage);
 	return error;
 }
 
@@ -141,15 +81,23 @@ int storage_open_memory(struct storage *storage, uint64_t size, bool read_only,
 
 	*storage = (struct storage){ .fd = -1, .size = size, .read_only = read_only };
 	storage->in_memory = true;
-	storage->align = 1;
+	storage->can_discard = true;
+	storage->align = storage->memory_align = 1;
+	storage->shape.physical = storage->shape.allocation = (unsigned)sysconf(_SC_PAGESIZE);
 	bytes = mmap(NULL, size, PROT_READ | PROT_WRITE,
 	             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (bytes == MAP_FAILED)
-		return fault(why, -errno, "%s; ask for less", strerror(errno));
+		return storage_fault(why, -errno, "%s; ask for less", strerror(errno));
 	/* Advice: fewer page faults and TLB misses; without it all works. */
 	madvise(bytes, size, MADV_HUGEPAGE);
 	storage->bytes = bytes;
 	return 0;
+}
+
+int storage_measure(const struct storage *storage, uint64_t *ret)
+{
+	*ret = storage->size;
+	return storage->fd < 0 ? 0 : probe_size(storage->fd, ret);
 }
 
 void storage_close(struct storage *storage)
@@ -157,5 +105,7 @@ void storage_close(struct storage *storage)
 	if (storage->bytes)
 		munmap(storage->bytes, storage->size);
 	storage->bytes = NULL;
+	free(storage->name);
+	storage->name = NULL;
 	fd_close(&storage->fd);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "devices/iovec.h"
+#include "devices/zeroes.h"
 
 /* A disk that goes on refusing for so long is broken. */
 #define REFUSALS_MOST 64
@@ -18,6 +19,8 @@ bool transfer_advance(struct transfer *transfer, ssize_t result)
 		return true;
 	}
 	transfer->refusals = 0;
+	if (transfer_zeroes(transfer))
+		return zeroes_advance(transfer, result);
 	if (result < 0) {
 		transfer->error = (int)result;
 		return true;
@@ -48,6 +51,8 @@ static ssize_t call(const struct transfer *transfer, int fd, int flags)
 		result = pwritev2(fd, transfer->iov, n, offset, flags);
 		break;
 	case TRANSFER_FLUSH: result = fdatasync(fd); break;
+	case TRANSFER_DISCARD:
+	case TRANSFER_ZERO: return zeroes_call(transfer, fd);
 	}
 	return result < 0 ? -errno : result;
 }

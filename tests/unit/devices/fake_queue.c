@@ -105,7 +105,7 @@ void fake_wait(struct vhu_queue *queue, unsigned most)
 uint8_t fake_io(struct vhu_queue *queue, uint32_t type, uint64_t sector, void *data, size_t len)
 {
 	struct virtio_blk_outhdr header = { .type = htole32(type), .sector = htole64(sector) };
-	bool writes = type == VIRTIO_BLK_T_OUT;
+	bool writes = type & VIRTIO_BLK_T_OUT;
 	uint8_t status = 0xee;
 	struct iovec out[2] = { { &header, sizeof(header) }, { data, len } };
 	struct iovec in[2] = { { data, len }, { &status, 1 } };

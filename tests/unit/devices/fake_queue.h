@@ -25,7 +25,7 @@ struct fake_request {
 	struct vhu_request req;
 	uint32_t written;
 	bool is_done;
-	_Alignas(16) char priv[512];
+	_Alignas(16) char priv[1024];
 };
 
 /* Starts queue 0 of a new device. Fails the test if it can't. */

@@ -372,7 +372,7 @@ static void writes_are_stable_unless_the_driver_flushes(void **state)
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct storage storage = { .fd = -1, .size = DISK, .align = 1 };
+		struct storage storage = { .fd = -1, .size = DISK, .align = 1, .memory_align = 1 };
 		struct blk_options options = { &storage, &spy_ops, 1, 512, NULL };
 		struct vhu_queue queue;
 		char data[512] = { 0 };
@@ -394,7 +394,7 @@ static void writes_are_stable_unless_the_driver_flushes(void **state)
 
 static void a_flush_reaches_the_engine_and_an_empty_write_does_not(void **state)
 {
-	struct storage storage = { .fd = -1, .size = DISK, .align = 1 };
+	struct storage storage = { .fd = -1, .size = DISK, .align = 1, .memory_align = 1 };
 	struct blk_options options = { &storage, &spy_ops, 1, 512, NULL };
 	struct vhu_queue queue;
 
@@ -422,6 +422,73 @@ static void a_driver_without_flush_finds_the_cache_off(void **state)
 	disk_free(disk);
 }
 
+static void the_shape_is_told_in_blocks(void **state)
+{
+	static const struct {
+		struct storage_shape shape;
+		unsigned block_size;
+		uint8_t exponent;
+		uint16_t io_min;
+		uint32_t io_opt, discard_alignment;
+	} cases[] = {
+		{ { 4096, 4096, 0, 4096 }, 512, 3, 8, 0, 8 },
+		{ { 4096, 4096, 0, 4096 }, 4096, 0, 1, 0, 8 },
+		{ { 512, 512, 1 << 20, 512 }, 4096, 0, 0, 256, 8 },
+		{ { 0, 0, 0, 0 }, 512, 0, 0, 0, 1 },
+		{ { 4096, 1 << 30, 0, 1 << 20 }, 512, 3, 65535, 0, 2048 },
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct storage storage = { .fd = -1, .size = DISK, .align = 1, .memory_align = 1 };
+		struct blk_options options = { &storage, &spy_ops, 1, cases[i].block_size, NULL };
+		struct virtio_blk_config config;
+		struct blk *blk;
+
+		storage.shape = cases[i].shape;
+		assert_int_equal(blk_new(&options, &blk), 0);
+		blk_ops.config_get(blk, 0, &config, sizeof(config));
+		assert_int_equal(config.physical_block_exp, cases[i].exponent);
+		assert_int_equal(le16toh(config.min_io_size), cases[i].io_min);
+		assert_int_equal(le32toh(config.opt_io_size), cases[i].io_opt);
+		assert_int_equal(le32toh(config.discard_sector_alignment),
+		                 cases[i].discard_alignment);
+		assert_true(blk_ops.features(blk) & BIT(VIRTIO_BLK_F_TOPOLOGY));
+		blk_free(blk);
+	}
+}
+
+static void a_disk_grows_and_never_shrinks(void **state)
+{
+	static const struct {
+		uint64_t size;
+		int result;
+		uint64_t sectors;
+	} cases[] = {
+		{ DISK, 0, SECTORS },           { DISK + 511, 0, SECTORS },
+		{ DISK - 1, -ERANGE, SECTORS }, { 0, -ERANGE, SECTORS },
+		{ DISK + 512, 1, SECTORS + 1 }, { 1ull << 60, 1, 1ull << 51 },
+		{ DISK, -ERANGE, 1ull << 51 },
+	};
+	struct storage storage = { .fd = -1, .size = DISK, .align = 1, .memory_align = 1 };
+	struct blk_options options = { &storage, &spy_ops, 1, 512, NULL };
+	struct vhu_queue queue;
+	char data[512] = { 0 };
+
+	fake_start(&queue, &options);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t sectors = cases[i].sectors;
+		struct virtio_blk_config config;
+
+		assert_int_equal(blk_resize(queue.blk, cases[i].size), cases[i].result);
+		blk_ops.config_get(queue.blk, 0, &config, sizeof(config));
+		assert_int_equal(le64toh(config.capacity), sectors);
+		assert_int_equal(fake_io(&queue, VIRTIO_BLK_T_IN, sectors - 1, data, 512), 0);
+		assert_int_equal(fake_io(&queue, VIRTIO_BLK_T_IN, sectors, data, 512),
+		                 VIRTIO_BLK_S_IOERR);
+	}
+	fake_stop(&queue);
+}
+
 static void capacity_is_whole_blocks(void **state)
 {
 	static const struct {
@@ -438,7 +505,9 @@ static void capacity_is_whole_blocks(void **state)
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct storage storage = { .fd = -1, .size = cases[i].size, .align = 1 };
+		struct storage storage = {
+			.fd = -1, .size = cases[i].size, .align = 1, .memory_align = 1
+		};
 		struct blk_options options = { &storage, &spy_ops, cases[i].queues,
 			                       cases[i].block_size, NULL };
 		struct virtio_blk_config config;
@@ -472,6 +541,8 @@ int main(void)
 		cmocka_unit_test(writes_are_stable_unless_the_driver_flushes),
 		cmocka_unit_test(a_flush_reaches_the_engine_and_an_empty_write_does_not),
 		cmocka_unit_test(a_driver_without_flush_finds_the_cache_off),
+		cmocka_unit_test(the_shape_is_told_in_blocks),
+		cmocka_unit_test(a_disk_grows_and_never_shrinks),
 		cmocka_unit_test(capacity_is_whole_blocks),
 	};
 

@@ -16,71 +16,7 @@
 
 #include "devices/iovec.h"
 #include "devices/transfer.h"
-#include "fake_queue.h"
-
-enum place { MEMORY, TMPFS, FILE_CACHED, FILE_DIRECT, FILE_ALIGNED };
-
-static const struct way {
-	const struct engine_ops *engine;
-	enum place place;
-} ways[] = {
-	{ &engine_memory, MEMORY },       { &engine_inline, TMPFS },
-	{ &engine_inline, FILE_CACHED },  { &engine_inline, FILE_ALIGNED },
-	{ &engine_threads, TMPFS },       { &engine_threads, FILE_CACHED },
-	{ &engine_threads, FILE_DIRECT }, { &engine_threads, FILE_ALIGNED },
-	{ &engine_uring, TMPFS },         { &engine_uring, FILE_CACHED },
-	{ &engine_uring, FILE_DIRECT },   { &engine_uring, FILE_ALIGNED },
-};
-
-#define N_WAYS (sizeof(ways) / sizeof(ways[0]))
-
-struct disk {
-	int file; /* -1: memory */
-	struct storage storage;
-	struct vhu_queue queue;
-};
-
-/* False: this machine has no such thing. */
-static bool disk_open(struct disk *disk, const struct way *way, uint64_t size)
-{
-	struct blk_options options = { &disk->storage, way->engine, 1, 512, NULL };
-	struct storage_fault why;
-	char path[64];
-
-	disk->file = -1;
-	if (way->engine == &engine_uring && engine_uring_probe() != 0) {
-		print_message("no io_uring here\n");
-		return false;
-	}
-	if (way->place == MEMORY) {
-		assert_int_equal(storage_open_memory(&disk->storage, size, false, &why), 0);
-	} else {
-		disk->file = fake_file(way->place == TMPFS, size, path);
-		if (storage_open(&disk->storage, path, false, way->place == FILE_DIRECT, &why)) {
-			print_message("%s\n", why.text);
-			assert_int_equal(way->place, FILE_DIRECT);
-			close(disk->file);
-			return false;
-		}
-		assert_int_equal(disk->storage.in_memory, way->place == TMPFS);
-	}
-	/* A file that asks for aligned buffers, where direct files may not be had. */
-	if (way->place == FILE_ALIGNED)
-		disk->storage.align = 512;
-	if (disk->storage.align > 512)
-		options.block_size = disk->storage.align;
-	fake_start(&disk->queue, &options);
-	blk_ops.features_set(disk->queue.blk, 1ull << VIRTIO_BLK_F_FLUSH);
-	return true;
-}
-
-static void disk_close(struct disk *disk)
-{
-	fake_stop(&disk->queue);
-	storage_close(&disk->storage);
-	if (disk->file >= 0)
-		close(disk->file);
-}
+#include "fake_disk.h"
 
 #define SLOTS      16
 #define ZONE       (128u << 10)
@@ -132,7 +68,7 @@ static unsigned cut(struct iovec *iov, char *data, size_t len)
 	return n;
 }
 
-static void slot_start(struct slot *slot, unsigned index, struct disk *disk, char *shadow)
+static void slot_start(struct slot *slot, unsigned index, struct fake_disk *disk, char *shadow)
 {
 	unsigned block = disk->storage.align > 512 ? disk->storage.align : 512;
 	bool writes = random_below(2);
@@ -169,7 +105,7 @@ static void slot_check(struct slot *slot, const char *shadow)
 	slot->is_busy = false;
 }
 
-static void random_requests(struct disk *disk, unsigned operations)
+static void random_requests(struct fake_disk *disk, unsigned operations)
 {
 	struct slot *slots = calloc(SLOTS, sizeof(*slots));
 	char *shadow = calloc(SLOTS, ZONE);
@@ -201,14 +137,14 @@ static void random_requests(struct disk *disk, unsigned operations)
 
 static void random_requests_match_a_shadow(void **state)
 {
-	for (unsigned i = 0; i < N_WAYS; i++) {
-		struct disk disk;
+	for (unsigned i = 0; i < N_FAKE_WAYS; i++) {
+		struct fake_disk disk;
 
-		if (!disk_open(&disk, &ways[i], (uint64_t)SLOTS * ZONE))
+		if (!fake_disk_open(&disk, &fake_ways[i], (uint64_t)SLOTS * ZONE))
 			continue;
 		/* What goes to a real disk is slow, and shared with others. */
-		random_requests(&disk, ways[i].place == FILE_DIRECT ? 300 : OPERATIONS);
-		disk_close(&disk);
+		random_requests(&disk, fake_ways[i].place == PLACE_FILE_DIRECT ? 300 : OPERATIONS);
+		fake_disk_close(&disk);
 	}
 }
 
@@ -218,16 +154,16 @@ static void more_pieces_than_a_call_takes(void **state)
 {
 	const size_t len = (size_t)MANY * 512 / 3;
 
-	for (unsigned i = 0; i < N_WAYS; i++) {
+	for (unsigned i = 0; i < N_FAKE_WAYS; i++) {
 		struct virtio_blk_outhdr header = { .type = htole32(VIRTIO_BLK_T_OUT) };
 		struct iovec *iov = calloc(MANY + 1, sizeof(*iov));
 		char *data = malloc(len), *back = malloc(len);
 		struct fake_request request = { 0 };
-		struct disk disk;
+		struct fake_disk disk;
 		uint8_t status = 0xee;
 		struct iovec in = { &status, 1 };
 
-		if (!disk_open(&disk, &ways[i], len))
+		if (!fake_disk_open(&disk, &fake_ways[i], len))
 			goto next;
 		for (size_t k = 0; k < len; k++)
 			data[k] = (char)(k * 7 + k / 251);
@@ -246,7 +182,7 @@ static void more_pieces_than_a_call_takes(void **state)
 		assert_int_equal(status, VIRTIO_BLK_S_OK);
 		assert_int_equal(fake_io(&disk.queue, VIRTIO_BLK_T_IN, 0, back, len), 0);
 		assert_memory_equal(data, back, len);
-		disk_close(&disk);
+		fake_disk_close(&disk);
 	next:
 		free(iov);
 		free(data);
@@ -257,11 +193,12 @@ static void more_pieces_than_a_call_takes(void **state)
 /* A file that has shrunk: the part that is there is short, the rest an error. */
 static void a_shrunken_file_gives_errors(void **state)
 {
-	for (unsigned i = 0; i < N_WAYS; i++) {
-		struct disk disk;
+	for (unsigned i = 0; i < N_FAKE_WAYS; i++) {
+		struct fake_disk disk;
 		char *data = malloc(65536);
 
-		if (ways[i].place == MEMORY || !disk_open(&disk, &ways[i], 131072)) {
+		if (fake_ways[i].place == PLACE_MEMORY ||
+		    !fake_disk_open(&disk, &fake_ways[i], 131072)) {
 			free(data);
 			continue;
 		}
@@ -272,7 +209,7 @@ static void a_shrunken_file_gives_errors(void **state)
 		assert_int_equal(fake_io(&disk.queue, VIRTIO_BLK_T_IN, 128, data, 4096),
 		                 VIRTIO_BLK_S_IOERR);
 		assert_int_equal(fake_io(&disk.queue, VIRTIO_BLK_T_OUT, 128, data, 4096), 0);
-		disk_close(&disk);
+		fake_disk_close(&disk);
 		free(data);
 	}
 }
@@ -280,11 +217,12 @@ static void a_shrunken_file_gives_errors(void **state)
 /* A file that can't be written, behind a disk that claims it can. */
 static void errors_of_the_kernel_become_a_status(void **state)
 {
-	for (unsigned i = 0; i < N_WAYS; i++) {
-		struct disk disk;
+	for (unsigned i = 0; i < N_FAKE_WAYS; i++) {
+		struct fake_disk disk;
 		char *data = aligned_alloc(4096, 4096);
 
-		if (ways[i].place == MEMORY || !disk_open(&disk, &ways[i], 65536)) {
+		if (fake_ways[i].place == PLACE_MEMORY ||
+		    !fake_disk_open(&disk, &fake_ways[i], 65536)) {
 			free(data);
 			continue;
 		}
@@ -292,32 +230,32 @@ static void errors_of_the_kernel_become_a_status(void **state)
 		close(disk.storage.fd);
 		disk.storage.fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 		assert_return_code(disk.storage.fd, 0);
-		disk.storage.align = 1;
-		fake_start(&disk.queue,
-		           &(struct blk_options){ &disk.storage, ways[i].engine, 1, 512, NULL });
+		disk.storage.align = disk.storage.memory_align = 1;
+		fake_start(&disk.queue, &(struct blk_options){ &disk.storage, fake_ways[i].engine,
+		                                               1, 512, NULL });
 		memset(data, 0, 4096);
 		assert_int_equal(fake_io(&disk.queue, VIRTIO_BLK_T_OUT, 0, data, 4096),
 		                 VIRTIO_BLK_S_IOERR);
 		assert_int_equal(fake_io(&disk.queue, VIRTIO_BLK_T_IN, 0, data, 4096), 0);
 		assert_memory_equal(data, "\177ELF", 4);
-		disk_close(&disk);
+		fake_disk_close(&disk);
 		free(data);
 	}
 }
 
 static void a_durable_write_is_written(void **state)
 {
-	for (unsigned i = 0; i < N_WAYS; i++) {
-		struct disk disk;
+	for (unsigned i = 0; i < N_FAKE_WAYS; i++) {
+		struct fake_disk disk;
 		char *data = aligned_alloc(4096, 4096), *back = aligned_alloc(4096, 4096);
 
-		if (disk_open(&disk, &ways[i], 65536)) {
+		if (fake_disk_open(&disk, &fake_ways[i], 65536)) {
 			blk_ops.features_set(disk.queue.blk, 0);
 			memset(data, 0x42, 4096);
 			assert_int_equal(fake_io(&disk.queue, VIRTIO_BLK_T_OUT, 8, data, 4096), 0);
 			assert_int_equal(fake_io(&disk.queue, VIRTIO_BLK_T_IN, 8, back, 4096), 0);
 			assert_memory_equal(data, back, 4096);
-			disk_close(&disk);
+			fake_disk_close(&disk);
 		}
 		free(data);
 		free(back);

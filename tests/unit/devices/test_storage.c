@@ -76,6 +76,56 @@ static void size_and_place_are_found(void **state)
 	}
 }
 
+static void a_file_that_grows_is_measured_anew(void **state)
+{
+	static const off_t sizes[] = { 8192, 4096, 12345 };
+	struct storage_fault why;
+	struct storage storage;
+	char path[64];
+	int fd = fake_file(false, 4096, path);
+	uint64_t size;
+
+	assert_int_equal(storage_open(&storage, path, false, false, &why), 0);
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		assert_return_code(ftruncate(fd, sizes[i]), errno);
+		assert_int_equal(storage_measure(&storage, &size), 0);
+		assert_int_equal(size, sizes[i]);
+		assert_int_equal(storage.size, 4096);
+	}
+	storage_close(&storage);
+	assert_int_equal(storage_open_memory(&storage, 8192, false, &why), 0);
+	assert_int_equal(storage_measure(&storage, &size), 0);
+	assert_int_equal(size, 8192);
+	storage_close(&storage);
+	close(fd);
+}
+
+/* What is said to be enough is enough, for address, length and offset. */
+static void direct_alignment_is_what_the_kernel_takes(void **state)
+{
+	struct storage_fault why;
+	struct storage storage;
+	char path[64], *data = aligned_alloc(8192, 3 * 8192);
+	int fd = fake_file(false, 1 << 20, path);
+
+	if (storage_open(&storage, path, false, true, &why) == 0) {
+		unsigned align = storage.align, memory = storage.memory_align;
+
+		assert_true(align >= 1 && align <= 4096 && (align & (align - 1)) == 0);
+		assert_true(memory >= 1 && memory <= 4096 && (memory & (memory - 1)) == 0);
+		memset(data, 0x3c, 3 * 8192);
+		for (unsigned i = 1; i < 4; i++)
+			assert_int_equal(
+				pwrite(storage.fd, data + i * memory, i * align, i * align),
+				i * align);
+		storage_close(&storage);
+	} else {
+		print_message("%s\n", why.text);
+	}
+	free(data);
+	close(fd);
+}
+
 static void too_much_memory_is_refused(void **state)
 {
 	struct storage_fault why;
@@ -138,11 +188,14 @@ static void alignment_is_of_address_and_length(void **state)
 {
 	struct iovec iov[] = { { (void *)4096, 512 }, { (void *)1024, 1024 } };
 
-	assert_true(iovec_is_aligned(iov, 2, 512));
-	assert_false(iovec_is_aligned(iov, 2, 1024));
-	assert_true(iovec_is_aligned(iov, 2, 1));
-	iov[1].iov_base = (void *)1025;
-	assert_false(iovec_is_aligned(iov, 2, 512));
+	assert_true(iovec_is_aligned(iov, 2, 512, 512));
+	assert_false(iovec_is_aligned(iov, 2, 512, 1024));
+	assert_false(iovec_is_aligned(iov, 2, 2048, 512));
+	assert_true(iovec_is_aligned(iov, 2, 1, 1));
+	assert_true(iovec_is_aligned(NULL, 0, 512, 512));
+	iov[1].iov_base = (void *)1028;
+	assert_false(iovec_is_aligned(iov, 2, 512, 512));
+	assert_true(iovec_is_aligned(iov, 2, 4, 512));
 }
 
 int main(void)
@@ -151,6 +204,8 @@ int main(void)
 		cmocka_unit_test(what_is_no_disk_is_refused_with_a_reason),
 		cmocka_unit_test(an_empty_file_is_refused),
 		cmocka_unit_test(size_and_place_are_found),
+		cmocka_unit_test(a_file_that_grows_is_measured_anew),
+		cmocka_unit_test(direct_alignment_is_what_the_kernel_takes),
 		cmocka_unit_test(too_much_memory_is_refused),
 		cmocka_unit_test(dropping_the_front),
 		cmocka_unit_test(dropping_the_last_byte),
