@@ -270,6 +270,54 @@ static void S5_a_jam_that_ends_lets_everything_go_on(void **state)
 	rig_free(rig);
 }
 
+/* The stopping queue ends in the middle of the other one's work. */
+static void I4_a_queue_may_complete_another_ones_requests(void **state)
+{
+	for (unsigned stopping = 0; stopping < 2; stopping++) {
+		struct rig *rig = stage_open(state, (struct rig_config){ 0 });
+		struct message message;
+
+		stage_ring(rig, 1);
+		stage_give(rig, 0, 2, PERM_RW);
+		rig_hold(rig);
+		stage_ask(rig, stopping, DATA_IOVA(0), 64, 1);
+		rig_wait_submitted(rig, 1);
+		message_init(&message, VHU_FE_GET_VRING_BASE);
+		message.header.size = sizeof(message.payload.state);
+		message.payload.state.index = stopping;
+		rig_send(rig, &message);
+		rig_expect_silence(rig);
+		rig_release_by_next(rig);
+		stage_ask(rig, !stopping, DATA_IOVA(1), 64, 2);
+		rig_recv(rig, &message);
+		assert_int_equal(message.payload.state.num, 1);
+		stage_expect_used_quietly(rig, stopping, 1, 64);
+		stage_expect_used_quietly(rig, !stopping, 2, 64);
+		rig_free(rig);
+	}
+}
+
+/* The same for a drain. */
+static void I2_a_queue_may_complete_what_another_ones_drain_waits_for(void **state)
+{
+	struct rig *rig = stage_open(state, (struct rig_config){ 0 });
+
+	stage_ring(rig, 1);
+	stage_give(rig, 0, 2, PERM_RW);
+	rig_hold(rig);
+	stage_ask(rig, 1, DATA_IOVA(0), 64, 1);
+	rig_wait_submitted(rig, 1);
+	rig_send_invalidate(rig, DATA_IOVA(0), PAGE);
+	rig_expect_silence(rig);
+	rig_release_by_next(rig);
+	stage_ask(rig, 0, DATA_IOVA(1), 64, 2);
+	assert_int_equal(rig_expect_u64(rig, VHU_FE_IOTLB_MSG), 0);
+	stage_expect_filled(rig, DATA_GPA(0), 64);
+	stage_expect_used_quietly(rig, 1, 1, 64);
+	stage_expect_used_quietly(rig, 0, 2, 64);
+	rig_free(rig);
+}
+
 /* Everything at once: parked, held, issued, half sent; the threads must all end. */
 static void a_session_may_end_in_the_middle_of_anything(void **state)
 {
@@ -330,6 +378,12 @@ int main(void)
 		EACH(S6_a_stop_drops_what_a_jam_has_held_back),
 		EACH(S9_answers_to_the_last_run_are_not_taken_for_this_one),
 		EACH(I4_issued_requests_are_drained_and_never_rewound),
+		RIG_TEST_WITH(I4_a_queue_may_complete_another_ones_requests, rig_one_thread),
+		RIG_TEST_WITH(I4_a_queue_may_complete_another_ones_requests, stage_one_worker),
+		RIG_TEST_WITH(I2_a_queue_may_complete_what_another_ones_drain_waits_for,
+		              rig_one_thread),
+		RIG_TEST_WITH(I2_a_queue_may_complete_what_another_ones_drain_waits_for,
+		              stage_one_worker),
 		EACH(a_session_may_end_in_the_middle_of_anything),
 	};
 

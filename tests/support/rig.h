@@ -256,6 +256,11 @@ void *rig_ptr(struct rig *rig, uint64_t gpa, uint64_t len);
 /* Requests submitted from now on are kept; release completes them all. */
 void rig_hold(struct rig *rig);
 void rig_release(struct rig *rig);
+/*
+ * The next request submitted, to whatever queue, completes them all, as where
+ * queues share a kernel ring; with one thread for all queues.
+ */
+void rig_release_by_next(struct rig *rig);
 /* Requests the device was given, since the start; waits for the count. */
 unsigned rig_submitted(struct rig *rig);
 void rig_wait_submitted(struct rig *rig, unsigned n);

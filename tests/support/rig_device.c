@@ -17,6 +17,7 @@ struct rig_device {
 	uint64_t features;
 	unsigned char config[VHU_CONFIG_MAX];
 	_Atomic bool hold;
+	_Atomic bool sweep; /* the next request submitted lets all go that are held */
 	_Atomic unsigned submitted, refused, resets;
 	pthread_mutex_t lock;
 	int release[RIG_QUEUES_MAX];      /* eventfds of started queues, or -1; under the lock */
@@ -159,11 +160,24 @@ static void queue_stop(void *dev, struct vhu_queue *queue)
 	fd_close(&fd);
 }
 
+/* All queues have one worker; see rig_release_by_next(). */
+static void sweep(struct rig_device *device)
+{
+	struct list *node;
+
+	atomic_store(&device->hold, false);
+	for (unsigned i = 0; i < device->n_queues; i++)
+		while ((node = list_pop(&device->held[i])))
+			complete(container_of(node, struct held, node)->request);
+}
+
 static void submit(void *dev, struct vhu_queue *queue, struct vhu_request *req)
 {
 	struct rig_device *device = dev;
 	struct held *held = req->priv;
 
+	if (atomic_exchange(&device->sweep, false))
+		sweep(device);
 	if (atomic_load(&device->hold)) {
 		held->request = req;
 		list_append(&device->held[vhu_queue_index(queue)], &held->node);
@@ -202,6 +216,12 @@ const struct vhu_device_ops rig_device_ops = {
 void rig_hold(struct rig *rig)
 {
 	atomic_store(&rig->device->hold, true);
+}
+
+void rig_release_by_next(struct rig *rig)
+{
+	assert_true(rig->config.n_workers <= 1);
+	atomic_store(&rig->device->sweep, true);
 }
 
 void rig_release(struct rig *rig)
