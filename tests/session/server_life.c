@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Front-ends come, go, come too early and do not read; the server is stopped. */
 #include <errno.h>
+#include <linux/virtio_config.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -241,6 +242,39 @@ static void a_stop_finishes_what_was_begun(void **state)
 	rig_free(rig);
 }
 
+/* What waits for a translation has not begun, and is as if it had never been looked at. */
+static void a_stop_fails_nothing_that_waits(void **state)
+{
+	const struct vring_buffer unknown = { DATA, 16, true };
+	struct rig *rig = rig_new(*state);
+	int back;
+
+	rig_open(rig, VHU_BIT(VIRTIO_F_ACCESS_PLATFORM));
+	for (unsigned i = 0; i < 2; i++) {
+		const struct rig_ring_config config = { .gpa = RING + i * 0x10000,
+			                                .iova = RING + i * 0x10000 };
+
+		assert_int_equal(rig_update(rig, config.iova, 0x10000, config.gpa, PERM_RW), 0);
+		rig_ring_start(rig, i, &config);
+		rig_add(rig, i, &unknown, 1, rig);
+		rig_kick(rig, i);
+	}
+	assert_int_equal(rig_next_miss(rig).iova, DATA);
+	rig_stop(rig);
+	assert_int_equal(rig_wait_end(rig), 0);
+	back = rig->back;
+	rig->back = -1;
+	for (unsigned i = 0; i < 2; i++) {
+		rig_expect_unused(rig, i);
+		assert_false(fd_drain(rig->rings[i].err));
+	}
+	assert_int_equal(rig_submitted(rig), 0);
+	assert_int_equal(rig_refused(rig), 0);
+	assert_int_equal(rig_last_stats(rig).refused_requests, 0);
+	fd_close(&back);
+	rig_free(rig);
+}
+
 static void a_stop_at_rest_is_the_end(void **state)
 {
 	struct rig *rig = listen_rig(*state);
@@ -379,6 +413,7 @@ int main(void)
 		RIG_TEST_BOTH(a_connected_socket_is_one_session),
 		RIG_TEST_BOTH(a_session_ends_after_its_last_request),
 		RIG_TEST_BOTH(a_stop_finishes_what_was_begun),
+		RIG_TEST_BOTH(a_stop_fails_nothing_that_waits),
 		RIG_TEST_BOTH(a_stop_at_rest_is_the_end),
 		RIG_TEST_BOTH(a_stop_sends_away_who_waits),
 		RIG_TEST_BOTH(replies_that_are_not_read_hold_up_their_reader_alone),
