@@ -282,6 +282,29 @@ static void what_is_well_formed_is_taken_or_not_implemented(void **state)
 	rig_free(rig);
 }
 
+/* Who does not ask must not believe that it was done. */
+static void what_is_not_implemented_ends_the_session_of_who_does_not_ask(void **state)
+{
+	struct rig *rig = listen_rig();
+	struct kinds kinds;
+
+	kinds_init(&kinds);
+	for (uint32_t request = 1; request < VHU_FE_END; request++) {
+		struct message message;
+		enum outcome outcome;
+
+		if (is_implemented(request))
+			continue;
+		init_good(rig, &kinds, message_spec(MESSAGE_MAIN, request), &message);
+		message.header.flags &= ~VHU_FLAG_NEED_REPLY;
+		outcome = outcome_of(rig, &message);
+		assert_int_equal(outcome, ENDED);
+		go_on(rig, outcome);
+	}
+	kinds_done(&kinds);
+	rig_free(rig);
+}
+
 static void try_defect(struct rig *rig, const struct kinds *kinds, const struct message_spec *spec,
                        const struct defect *defect)
 {
@@ -463,6 +486,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_well_formed_is_taken_or_not_implemented),
+		cmocka_unit_test(what_is_not_implemented_ends_the_session_of_who_does_not_ask),
 		cmocka_unit_test(every_defect_of_every_message_is_noticed),
 		cmocka_unit_test(an_unknown_message_is_skipped_and_refused),
 		cmocka_unit_test(an_unknown_message_that_asks_for_no_reply_ends_the_session),
