@@ -125,12 +125,15 @@ static void main_ready(struct loop_source *source, uint32_t events)
 
 int exchange_open(struct vhu_frontend *fe, int fd)
 {
-	int error = channel_new(fd, MESSAGE_MAIN, &fe->main);
+	int error = loop_add(&fe->loop, &fe->main_source, fd, EPOLLIN, main_ready);
 
+	/* Last, for it takes the fd over, which is the caller's after a failure. */
+	if (!error)
+		error = channel_new(fd, MESSAGE_MAIN, &fe->main);
 	if (error)
-		return error;
+		loop_remove(&fe->loop, &fe->main_source);
 	fe->main_events = EPOLLIN;
-	return loop_add(&fe->loop, &fe->main_source, fd, EPOLLIN, main_ready);
+	return error;
 }
 
 int exchange_start(struct vhu_frontend *fe, struct message *message, struct request *request,
