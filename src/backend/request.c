@@ -111,12 +111,15 @@ int request_prepare(struct request *request, bool pieces, struct hole_list *hole
 	int r = 0;
 
 	request->out.n = request->in.n = 0;
-	if (request->faulted)
-		return prepare_status(request, view, holes);
-	if (request->chain.table.len)
-		r = load_table(request, view, holes);
-	if (r == 0)
-		r = prepare_all(request, view, pieces, holes);
+	if (request->faulted) {
+		r = prepare_status(request, view, holes);
+	} else {
+		if (request->chain.table.len)
+			r = load_table(request, view, holes);
+		if (r == 0)
+			r = prepare_all(request, view, pieces, holes);
+	}
+	/* Without memory for it a request fails like one that is refused. */
 	if (r && r != -EAGAIN && r != -EPROTO)
 		r = -EFAULT;
 	return r;
