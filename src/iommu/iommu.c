@@ -41,6 +41,11 @@ VHU_EXPORT void vhu_iommu_free(struct vhu_iommu *iommu)
 	free(iommu);
 }
 
+bool iommu_check(const struct vhu_iommu *iommu)
+{
+	return pagetable_check(&iommu->table);
+}
+
 void iommu_attach(struct vhu_iommu *iommu, struct iommu_device *device)
 {
 	list_append(&iommu->devices, &device->node);

@@ -34,6 +34,9 @@ struct iommu_device {
 	int start_error; /* of the invalidation under way */
 };
 
+/* Whether its page table is what it has to be. */
+bool iommu_check(const struct vhu_iommu *iommu);
+
 void iommu_attach(struct vhu_iommu *iommu, struct iommu_device *device);
 void iommu_detach(struct iommu_device *device);
 
