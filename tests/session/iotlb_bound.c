@@ -109,6 +109,26 @@ static void F2_what_a_chain_keeps_is_invalidated_too(void **state)
 	rig_free(rig);
 }
 
+/* It may have been given before, and gone for another: that is not the front-end's fault. */
+static void S4_an_eviction_excuses_a_zero_reply(void **state)
+{
+	struct rig *rig = stage_new(state, (struct rig_config){ .iotlb_entries = 4 });
+	struct rig_miss miss;
+
+	stage_ring(rig, 0);
+	stage_ask(rig, 0, DATA_IOVA(0), 64, 1);
+	miss = stage_expect_miss(rig, DATA_IOVA(0), PERM_WRITE);
+	for (unsigned i = 0; i < 8; i++)
+		stage_give(rig, 10 + 2 * i, 1, PERM_RW);
+	rig_answer(rig, &miss, 0);
+	miss = stage_expect_miss(rig, DATA_IOVA(0), PERM_WRITE);
+	stage_give(rig, 0, 1, PERM_RW);
+	rig_answer(rig, &miss, 0);
+	stage_expect_used_quietly(rig, 0, 1, 64);
+	assert_int_equal(rig_stats(rig).unsatisfied, 0);
+	rig_free(rig);
+}
+
 static void F2_the_bound_holds_whatever_comes(void **state)
 {
 	struct rig *rig = stage_new(state, (struct rig_config){ .iotlb_entries = 16 });
@@ -134,6 +154,7 @@ int main(void)
 		EACH(F2_a_long_chain_gets_through_a_small_cache),
 		EACH(F2_two_queues_share_a_small_cache),
 		EACH(F2_what_a_chain_keeps_is_invalidated_too),
+		EACH(S4_an_eviction_excuses_a_zero_reply),
 		EACH(F2_the_bound_holds_whatever_comes),
 	};
 

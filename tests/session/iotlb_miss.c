@@ -56,6 +56,34 @@ static void S1_reading_and_writing_are_two_misses(void **state)
 	rig_free(rig);
 }
 
+/*
+ * The update and the kick race; once the update is acknowledged there is no miss
+ * but one that was sent before.
+ */
+static void S1_what_is_given_meanwhile_is_not_asked_for(void **state)
+{
+	struct rig *rig = stage_open(state, (struct rig_config){ 0 });
+
+	for (unsigned i = 0; i < 200; i++) {
+		struct rig_miss miss;
+
+		rig_send_invalidate(rig, DATA_IOVA(0), PAGE);
+		if (i & 1)
+			assert_int_equal(rig_expect_u64(rig, VHU_FE_IOTLB_MSG), 0);
+		stage_ask(rig, 0, DATA_IOVA(0), PAGE, i);
+		if (!(i & 1))
+			assert_int_equal(rig_expect_u64(rig, VHU_FE_IOTLB_MSG), 0);
+		assert_int_equal(rig_update(rig, DATA_IOVA(0), PAGE, DATA_GPA(0), PERM_RW), 0);
+		while (rig_try_miss(rig, &miss, 0))
+			rig_answer(rig, &miss, 0);
+		stage_expect_used_quietly(rig, 0, i, PAGE);
+		if (rig_try_miss(rig, &miss, 0))
+			fail_msg("a miss of what is there");
+	}
+	assert_int_equal(rig_stats(rig).unsatisfied, 0);
+	rig_free(rig);
+}
+
 static void S2_the_chains_behind_are_asked_for_too(void **state)
 {
 	struct rig *rig = stage_open(state, (struct rig_config){ 0 });
@@ -301,6 +329,7 @@ int main(void)
 		EACH(S1_two_queues_wanting_a_page_send_one_miss),
 		EACH(S1_as_many_misses_as_pages),
 		EACH(S1_reading_and_writing_are_two_misses),
+		EACH(S1_what_is_given_meanwhile_is_not_asked_for),
 		EACH(S2_the_chains_behind_are_asked_for_too),
 		EACH(S3_128_unanswered_at_most),
 		EACH(S3_the_size_can_be_left_out),

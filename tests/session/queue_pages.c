@@ -102,6 +102,30 @@ static void S7_a_parked_ring_is_translated_again_at_once(void **state)
 	rig_free(rig);
 }
 
+static void S7_a_busy_ring_is_translated_again_at_once(void **state)
+{
+	struct rig *rig = stage_open(state, (struct rig_config){ 0 });
+	struct rig_miss miss;
+
+	stage_give(rig, 0, 1, PERM_RW);
+	rig_hold(rig);
+	stage_ask(rig, 0, DATA_IOVA(0), PAGE, 1);
+	rig_wait_submitted(rig, 1);
+	poll(NULL, 0, PEER_QUIET); /* it has asked for kicks again */
+	rig_send_invalidate(rig, RING_IOVA(0) + PAGE, PAGE);
+	rig_expect_silence(rig);
+	rig_release(rig);
+	assert_int_equal(rig_expect_u64(rig, VHU_FE_IOTLB_MSG), 0);
+	miss = stage_expect_miss(rig, RING_IOVA(0) + PAGE, PERM_RW);
+	assert_true(rig_grant(rig, &miss));
+	stage_expect_used_quietly(rig, 0, 1, PAGE);
+	/* Now it is idle. */
+	poll(NULL, 0, PEER_QUIET);
+	assert_int_equal(rig_invalidate(rig, RING_IOVA(0) + PAGE, PAGE), 0);
+	rig_expect_no_miss(rig);
+	rig_free(rig);
+}
+
 /* Pages of a ring move while it is in use; the driver sees one ring throughout. */
 static void S7_a_ring_may_lose_its_pages_at_any_time(void **state)
 {
@@ -271,6 +295,7 @@ int main(void)
 		EACH(S7_a_disabled_ring_takes_nothing),
 		EACH(S7_an_idle_ring_is_left_alone_after_an_invalidation),
 		EACH(S7_a_parked_ring_is_translated_again_at_once),
+		EACH(S7_a_busy_ring_is_translated_again_at_once),
 		EACH(S7_a_ring_may_lose_its_pages_at_any_time),
 		EACH(S7_a_ring_may_lie_at_address_0),
 		EACH(S7_a_ring_may_lie_in_pieces),
