@@ -11,11 +11,20 @@
 #include "backend.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <vhu/log.h>
 
 #define STEPS_MAX 250u
-#define FDS_MAX   256
+
+/* All that is offered, and known to it. */
+#define PROTOCOL                                                                 \
+	(VHU_BIT(VHU_PROTOCOL_F_MQ) | VHU_BIT(VHU_PROTOCOL_F_REPLY_ACK) |        \
+	 VHU_BIT(VHU_PROTOCOL_F_BACKEND_REQ) | VHU_BIT(VHU_PROTOCOL_F_CONFIG) |  \
+	 VHU_BIT(VHU_PROTOCOL_F_RESET_DEVICE) | VHU_BIT(VHU_PROTOCOL_F_STATUS) | \
+	 VHU_BIT(VHU_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | VHU_BIT(VHU_PROTOCOL_F_GPA_ADDRESSES))
+
+#define FDS_MAX 256
 
 /* What decides about a run before its first step. */
 enum {
@@ -29,6 +38,8 @@ enum {
 };
 
 static struct pollfd fds_before[FDS_MAX];
+/* FUZZ_LOG in the environment: for a person who looks at one input. */
+static bool loud;
 
 static void look_at_fds(struct pollfd *fds)
 {
@@ -47,10 +58,11 @@ static void expect_fds_as_before(void)
 			fail_msg("fd %d was left behind, or closed", fd);
 }
 
-static void ignore_line(enum vhu_log_level level, const char *subject, const char *text,
-                        void *opaque)
+static void take_line(enum vhu_log_level level, const char *subject, const char *text, void *opaque)
 {
 	assert_true(strlen(subject) < 100 && strlen(text) < 600);
+	if (loud)
+		fprintf(stderr, "%s: %s\n", subject, text);
 }
 
 static void check(struct play *play)
@@ -94,7 +106,7 @@ static void run_all(struct play *play)
 static void open_session(struct play *play)
 {
 	unsigned how = input_u8(play->input);
-	uint64_t protocol = 0x23a229, features = VHU_BIT(VHU_F_PROTOCOL_FEATURES);
+	uint64_t protocol = PROTOCOL, features = VHU_BIT(VHU_F_PROTOCOL_FEATURES);
 	struct message memory;
 
 	if (how & 1)
@@ -317,7 +329,7 @@ static void begin(struct play *play, unsigned how)
 		play->n_workers = config.n_workers = (how & RUN_WORKERS) - 1;
 	if (how & RUN_SMALL_CACHE)
 		config.iotlb_entries = entries[input_below(play->input, 4)];
-	vhu_log_set(how & RUN_DEBUG_LOG ? ignore_line : NULL, NULL, VHU_LOG_DEBUG);
+	vhu_log_set(loud || how & RUN_DEBUG_LOG ? take_line : NULL, NULL, VHU_LOG_DEBUG);
 	device_ops.status_len = how & RUN_STATUS ? 1 : 0;
 	play->runs_itself = how & RUN_BY_ITSELF;
 	for (unsigned i = 0; i < play->n_workers; i++)
@@ -331,6 +343,7 @@ static void begin(struct play *play, unsigned how)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
+	loud = getenv("FUZZ_LOG") != NULL;
 	fuzz_init();
 	peer_init();
 	device_init();

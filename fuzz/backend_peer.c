@@ -360,7 +360,7 @@ void peer_grant(struct play *play)
 	if (!play->n_misses)
 		return;
 	if (page < MEMORY)
-		peer_say_iotlb(play, VHU_IOTLB_UPDATE, page, PAGE, UVA + page, miss.perm);
+		peer_say_iotlb(play, VHU_IOTLB_UPDATE, page, PAGE, UVA + page, PERM_RW);
 	peer_answer(play, page < MEMORY ? 0 : 1);
 }
 
