@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vhu/socket.h>
 
+#include "number.h"
 #include "say.h"
 
 static int take_fd(struct listener *listener, int fd)
@@ -22,26 +24,88 @@ static int take_fd(struct listener *listener, int fd)
 	return 0;
 }
 
-int listener_open(struct listener *listener, const char *path, int fd)
+static int find_group(const char *name, gid_t *ret)
 {
-	struct stat st;
+	struct group *group = getgrnam(name);
+	uint64_t number;
+
+	if (group)
+		*ret = group->gr_gid;
+	else if (number_parse(name, &number) == 0 && number < (gid_t)-1)
+		*ret = (gid_t)number;
+	else
+		return -ENOENT;
+	return 0;
+}
+
+/* Whoever made the file may give it to a group of his. */
+static int give_to_group(const char *path, const char *name)
+{
+	gid_t gid;
+
+	if (find_group(name, &gid)) {
+		complain("--socket-group=%s: there is no such group; give another one", name);
+		return -ENOENT;
+	}
+	if (lchown(path, (uid_t)-1, gid) == 0)
+		return 0;
+	complain("--socket-group=%s: %s: %s; give a group this user is in", name, path,
+	         strerror(errno));
+	return -errno;
+}
+
+static int set_mode(const char *path, mode_t mode)
+{
+	if (fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	complain("--socket-mode=%04o: %s: %s", (unsigned)mode, path, strerror(errno));
+	return -errno;
+}
+
+/* Until it has its group, the socket is nobody's but ours. */
+static int make_socket(struct listener *listener, const struct listener_options *options, int mode)
+{
+	mode_t before = umask(mode < 0 ? 0 : 0177);
 	char why[240];
 	int error;
 
-	*listener = (struct listener){ .fd = -1 };
-	if (!path)
-		return take_fd(listener, fd);
-	error = vhu_socket_listen(path, &listener->fd, why, sizeof(why));
-	if (error) {
+	if (mode < 0)
+		umask(before);
+	error = vhu_socket_listen(options->path, &listener->fd, why, sizeof(why));
+	umask(before);
+	if (error)
 		complain("--socket-path: %s", why);
+	return error;
+}
+
+static void remember(struct listener *listener, const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return;
+	listener->path = path;
+	listener->dev = st.st_dev;
+	listener->ino = st.st_ino;
+}
+
+int listener_open(struct listener *listener, const struct listener_options *options)
+{
+	int mode = options->mode < 0 && options->group ? 0660 : options->mode;
+	int error;
+
+	*listener = (struct listener){ .fd = -1 };
+	if (!options->path)
+		return take_fd(listener, options->fd);
+	error = make_socket(listener, options, mode);
+	if (error)
 		return error;
-	}
-	if (lstat(path, &st) == 0) {
-		listener->path = path;
-		listener->dev = st.st_dev;
-		listener->ino = st.st_ino;
-	}
-	return 0;
+	remember(listener, options->path);
+	if (options->group)
+		error = give_to_group(options->path, options->group);
+	if (!error && mode >= 0)
+		error = set_mode(options->path, (mode_t)mode);
+	return error;
 }
 
 void listener_remove(const struct listener *listener)

@@ -13,8 +13,15 @@ struct listener {
 	ino_t ino;
 };
 
-/* One of @path and @fd; 0, or -errno after a complaint. */
-int listener_open(struct listener *listener, const char *path, int fd);
+struct listener_options {
+	const char *path;  /* or NULL: fd */
+	int mode;          /* of the file; -1: as the umask says */
+	const char *group; /* or NULL */
+	int fd;
+};
+
+/* 0, or -errno after a complaint. Nobody can connect who may not. */
+int listener_open(struct listener *listener, const struct listener_options *options);
 
 /* Removes the file, if it is still the one that was made. May be called from a
  * signal handler. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "descriptors.h"
 #include "number.h"
 #include "say.h"
 #include "scan.h"
@@ -31,6 +32,10 @@ enum key {
 	KEY_NO_MISS_HINTS,
 	KEY_STATS_JSON,
 	KEY_LOG_LEVEL,
+	KEY_SOCKET_MODE,
+	KEY_SOCKET_GROUP,
+	KEY_LOCKING,
+	KEY_NO_SANDBOX,
 };
 
 /* Found by libc under this name. */
@@ -45,14 +50,21 @@ static const char help_top[] =
 	"  vhu-blk --socket-path=/tmp/disk.sock --memory=1G\n"
 	"  vhu-blk --socket-path=/tmp/disk.sock --blk-file=/dev/vg0/guest --direct\n"
 	"\n"
-	"SIGTERM, SIGINT and SIGHUP end it when the I/O under way is done; a second one at "
-	"once. SIGUSR1 writes the statistics.\n"
+	"SIGTERM and SIGINT end it when the I/O under way is done; a second one at once. "
+	"SIGHUP has it look whether the disk has grown. SIGUSR1 writes the statistics.\n"
 	"Exit status: 0 fine, 1 a failure at run time, 2 a command line that makes no sense.";
 
 static const struct argp_option table[] = {
-	{ NULL, 0, NULL, 0, "Where front-ends connect (one of these):", 1 },
+	{ NULL, 0, NULL, 0,
+	  "Where front-ends connect (one of the first two, unless a service manager passes a "
+	  "socket):",
+	  1 },
 	{ "socket-path", KEY_SOCKET_PATH, "PATH", 0, "Listen on a Unix socket there" },
 	{ "fd", KEY_FD, "FDNUM", 0, "Use this open socket, which listens or is connected" },
+	{ "socket-mode", KEY_SOCKET_MODE, "MODE", 0,
+	  "Permissions of the socket's file, such as 0660 (default: as the umask says; 0660 "
+	  "with a group)" },
+	{ "socket-group", KEY_SOCKET_GROUP, "NAME", 0, "Group of the socket's file" },
 	{ NULL, 0, NULL, 0, "What is served (one of these):", 2 },
 	{ "blk-file", KEY_BLK_FILE, "PATH", 0, "A regular file or a block device" },
 	{ "memory", KEY_MEMORY, "SIZE", 0,
@@ -68,12 +80,16 @@ static const struct argp_option table[] = {
 	{ "engine", KEY_ENGINE, "NAME", 0,
 	  "auto, io_uring, threads or inline (default: auto, which looks at the file)" },
 	{ "direct", KEY_DIRECT, NULL, 0, "Go past the page cache (O_DIRECT)" },
+	{ "locking", KEY_LOCKING, "HOW", 0,
+	  "auto or off: lock the file, as QEMU does, while it is in use (default: auto)" },
 	{ "queue-threads", KEY_QUEUE_THREADS, "N", 0,
 	  "Serve queues by N threads (default: 0, one thread does everything)" },
 	{ "iotlb-entries", KEY_IOTLB_ENTRIES, "N", 0,
 	  "Bound of the device IOTLB (default: 1048576)" },
 	{ "no-miss-hints", KEY_NO_MISS_HINTS, NULL, 0,
 	  "Do not tell the front-end how much is wanted in a miss" },
+	{ "no-sandbox", KEY_NO_SANDBOX, NULL, 0,
+	  "Keep the right to make system calls that are not needed" },
 	{ NULL, 0, NULL, 0, "What it tells:", 5 },
 	{ "stats-json", KEY_STATS_JSON, "PATH", 0,
 	  "Write counters there at the end of each session and on SIGUSR1" },
@@ -94,6 +110,12 @@ static const struct word engines[] = {
 	{ "io_uring", ENGINE_URING },
 	{ "threads", ENGINE_THREADS },
 	{ "inline", ENGINE_INLINE },
+	{ 0 },
+};
+
+static const struct word lockings[] = {
+	{ "auto", true },
+	{ "off", false },
 	{ 0 },
 };
 
@@ -176,6 +198,32 @@ static int take_path(const char *option, const char *text, const char **ret)
 	return EINVAL;
 }
 
+static int take_mode(const char *text, int *ret)
+{
+	char *end;
+	unsigned long mode = strtoul(text, &end, 8);
+
+	*ret = (int)mode;
+	if (*text >= '0' && *text <= '7' && !*end && mode <= 0777)
+		return 0;
+	complain("--socket-mode=%s: not permissions; give an octal number such as 0660", text);
+	return EINVAL;
+}
+
+static int take_socket(int key, char *arg, struct options *options)
+{
+	switch (key) {
+	case KEY_SOCKET_MODE: return take_mode(arg, &options->socket_mode);
+	case KEY_SOCKET_GROUP:
+		options->socket_group = arg;
+		if (*arg)
+			return 0;
+		complain("--socket-group: the name is empty; give one");
+		return EINVAL;
+	default: return ARGP_ERR_UNKNOWN;
+	}
+}
+
 static int take_source(int key, char *arg, struct options *options)
 {
 	unsigned fd = 0;
@@ -202,6 +250,10 @@ static int take_choice(int key, char *arg, struct options *options)
 	case KEY_ENGINE:
 		value = take_word("engine", arg, engines);
 		options->engine = (enum engine_kind)value;
+		break;
+	case KEY_LOCKING:
+		value = take_word("locking", arg, lockings);
+		options->locking = value == true;
 		break;
 	case KEY_LOG_LEVEL:
 		value = take_word("log-level", arg, levels);
@@ -238,22 +290,47 @@ static error_t take(int key, char *arg, struct argp_state *state)
 	case KEY_READ_ONLY: options->read_only = true; return 0;
 	case KEY_DIRECT: options->direct = true; return 0;
 	case KEY_NO_MISS_HINTS: options->no_miss_hints = true; return 0;
+	case KEY_NO_SANDBOX: options->sandbox = false; return 0;
 	case ARGP_KEY_ARG: complain("%s: not an option; see vhu-blk --help", arg); return EINVAL;
 	}
 	error = take_source(key, arg, options);
+	if (error == ARGP_ERR_UNKNOWN)
+		error = take_socket(key, arg, options);
 	if (error == ARGP_ERR_UNKNOWN)
 		error = take_choice(key, arg, options);
 	return error == ARGP_ERR_UNKNOWN ? take_figure(key, arg, options) : error;
 }
 
-static int check_whole(const struct options *options)
+/* A socket that a service manager has passed stands in for one that is named. */
+static int check_socket(struct options *options)
 {
 	bool by_path = options->socket_path, by_fd = options->fd >= 0;
+	int passed = descriptors_activation();
 
-	if (by_path == by_fd)
-		complain("--socket-path, --fd: %s; give one of them",
-		         by_path ? "both were given" : "neither was given");
-	else if (!options->blk_file == !options->memory)
+	if (passed == -2)
+		return EINVAL;
+	if (by_path && (by_fd || passed >= 0))
+		complain("--socket-path, %s: both were given; leave one of them out",
+		         by_fd ? "--fd" : "a socket of the service manager");
+	else if (!by_path && !by_fd && passed < 0)
+		complain("--socket-path, --fd: neither was given; give one of them");
+	else if (!by_path && (options->socket_mode >= 0 || options->socket_group))
+		complain("--socket-mode, --socket-group: they are for a socket that is made here; "
+		         "give --socket-path");
+	else {
+		options->fd = by_path || by_fd ? options->fd : passed;
+		return 0;
+	}
+	return EINVAL;
+}
+
+static int check_whole(struct options *options)
+{
+	int error = check_socket(options);
+
+	if (error)
+		return error;
+	if (!options->blk_file == !options->memory)
 		complain("--blk-file, --memory: %s; give one of them",
 		         options->memory ? "both were given" : "neither was given");
 	else if (options->memory && options->direct)
@@ -269,6 +346,9 @@ int options_parse(int argc, char **argv, struct options *ret)
 
 	*ret = (struct options){
 		.fd = -1,
+		.socket_mode = -1,
+		.locking = true,
+		.sandbox = true,
 		.num_queues = BLK_QUEUES_MAX,
 		.log_level = VHU_LOG_INFO,
 	};

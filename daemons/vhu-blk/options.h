@@ -18,12 +18,16 @@ enum {
 };
 
 struct options {
-	const char *socket_path; /* or NULL: fd */
-	int fd;
-	const char *blk_file; /* or NULL: memory */
+	const char *socket_path;  /* or NULL: fd */
+	int fd;                   /* given, or passed by a service manager */
+	int socket_mode;          /* of the file; -1: as the umask says */
+	const char *socket_group; /* or NULL: the process's */
+	const char *blk_file;     /* or NULL: memory */
 	uint64_t memory;
 	bool read_only;
 	bool direct;
+	bool locking;
+	bool sandbox;
 	unsigned num_queues;
 	unsigned block_size; /* 0: what suits the file */
 	const char *serial;

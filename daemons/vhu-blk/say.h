@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the daemon says on standard error: complaints and log lines, one line each.
- * No time stamps: who collects the lines has its own clock. */
+ * No time stamps: who collects the lines has its own clock. Log lines are limited
+ * in number, see quota.h. */
 #ifndef VHU_BLK_SAY_H
 #define VHU_BLK_SAY_H
 
@@ -9,10 +10,16 @@
 /* "vhu-blk: TEXT"; whatever the log level. Any thread. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* "vhu-blk: LEVEL: blk: TEXT", if the level is wanted. Any thread. */
+/* "vhu-blk: LEVEL: blk: TEXT", if the level is wanted and the quota allows. Any thread. */
 void say(enum vhu_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* From here on the library's lines appear too, down to @most. */
 void say_start(enum vhu_log_level most);
+
+/* Says how many lines were suppressed: on SIGALRM, which is blocked and awaited. */
+void say_settle(void);
+
+/* The same for the last time. */
+void say_end(void);
 
 #endif

@@ -8,6 +8,7 @@
 #include "serve.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -15,18 +16,22 @@
 #include <vhu/backend.h>
 #include <vhu/sigbus.h>
 
+#include "sandbox.h"
 #include "say.h"
 #include "stats.h"
 #include "workers.h"
 
-/* SIGUSR1 asks for the statistics. */
-static const int ending[] = { SIGTERM, SIGINT, SIGHUP };
+/* SIGUSR1 asks for the statistics, SIGHUP for a look at the size of the disk; SIGALRM
+ * is our own (say.h). */
+static const int ending[] = { SIGTERM, SIGINT };
 #define N_ENDING (sizeof(ending) / sizeof(ending[0]))
 
 struct service {
 	struct vhu_server *server;
 	struct workers workers;
 	struct stats stats;
+	struct blk *blk;
+	const struct storage *storage;
 	int signals;
 	bool is_ending;
 };
@@ -40,6 +45,8 @@ static void fill_signals(sigset_t *set)
 	for (unsigned i = 0; i < N_ENDING; i++)
 		sigaddset(set, ending[i]);
 	sigaddset(set, SIGUSR1);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGALRM);
 }
 
 void serve_block_signals(void)
@@ -50,6 +57,8 @@ void serve_block_signals(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	/* Standard error may be a pipe nobody reads. */
 	signal(SIGPIPE, SIG_IGN);
+	/* A limit on files (ulimit -f) makes writes fail, which a driver is told. */
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 static int open_signals(struct service *service)
@@ -95,6 +104,31 @@ static void write_stats(struct service *service)
 	stats_write(&service->stats, &now);
 }
 
+/* The disk grows as its file has grown, and the driver is told. It never shrinks. */
+static void look_at_size(struct service *service)
+{
+	const char *name = service->storage->name ? service->storage->name : "memory";
+	uint64_t size;
+	int error = storage_measure(service->storage, &size);
+
+	if (error) {
+		say(VHU_LOG_WARNING, "%s: its size can't be read: %s", name, strerror(-error));
+		return;
+	}
+	switch (blk_resize(service->blk, size)) {
+	case 1:
+		say(VHU_LOG_INFO, "%s has grown to %" PRIu64 " MiB", name, size >> 20);
+		vhu_server_config_changed(service->server);
+		break;
+	case 0: say(VHU_LOG_INFO, "%s has not grown", name); break;
+	default:
+		say(VHU_LOG_WARNING,
+		    "%s has shrunk to %" PRIu64 " bytes: the disk keeps its size, and I/O beyond "
+		    "the end fails",
+		    name, size);
+	}
+}
+
 static void take_signals(void *opaque)
 {
 	struct service *service = opaque;
@@ -103,6 +137,10 @@ static void take_signals(void *opaque)
 	while (read(service->signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGUSR1)
 			write_stats(service);
+		else if (info.ssi_signo == SIGHUP)
+			look_at_size(service);
+		else if (info.ssi_signo == SIGALRM)
+			say_settle();
 		else if (!service->is_ending)
 			begin_ending(service);
 	}
@@ -143,6 +181,30 @@ static int open_server(struct service *service, const struct options *options, s
 	return error;
 }
 
+/* The last thing before front-ends are listened to. */
+static int confine(const struct service *service, const struct options *options)
+{
+	const struct sandbox_needs needs = {
+		.io_uring = service->storage->fd >= 0 && blk_engine(service->blk) == &engine_uring,
+		.new_files = options->stats_json != NULL,
+		.removal = options->socket_path != NULL,
+	};
+	int error;
+
+	if (!options->sandbox)
+		return 0;
+	if (sandbox_absent()) {
+		say(VHU_LOG_WARNING, "not confined: %s", sandbox_absent());
+		return 0;
+	}
+	error = sandbox_enter(&needs);
+	if (error)
+		complain("the program can't be confined: %s; if it is to run without, give "
+		         "--no-sandbox",
+		         strerror(-error));
+	return error;
+}
+
 static int open_all(struct service *service, const struct options *options, struct blk *blk,
                     struct listener *listener)
 {
@@ -165,7 +227,9 @@ static int open_all(struct service *service, const struct options *options, stru
 		return error;
 	}
 	error = open_signals(service);
-	return error ? error : open_server(service, options, blk, listener);
+	if (!error)
+		error = open_server(service, options, blk, listener);
+	return error ? error : confine(service, options);
 }
 
 static int run(struct service *service)
@@ -180,9 +244,10 @@ static int run(struct service *service)
 	return EXIT_FAULT;
 }
 
-int serve(const struct options *options, struct blk *blk, struct listener *listener)
+int serve(const struct options *options, const struct storage *storage, struct blk *blk,
+          struct listener *listener)
 {
-	struct service service = { .signals = -1 };
+	struct service service = { .blk = blk, .storage = storage, .signals = -1 };
 	int code = EXIT_FAULT;
 
 	listener_to_remove = listener;
@@ -194,5 +259,6 @@ int serve(const struct options *options, struct blk *blk, struct listener *liste
 	workers_stop(&service.workers);
 	if (service.signals >= 0)
 		close(service.signals);
+	say_end();
 	return code;
 }

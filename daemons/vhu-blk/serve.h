@@ -11,6 +11,7 @@
 void serve_block_signals(void);
 
 /* Returns an exit code, after a complaint where it isn't EXIT_FINE. */
-int serve(const struct options *options, struct blk *blk, struct listener *listener);
+int serve(const struct options *options, const struct storage *storage, struct blk *blk,
+          struct listener *listener);
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "options.h"
 #include "say.h"
 #include "serve.h"
@@ -71,6 +72,7 @@ static int make_blk(const struct options *options, const struct storage *storage
 		.num_queues = options->num_queues,
 		.block_size = choose_block_size(options, storage),
 		.serial = options->serial,
+		.locking = options->locking,
 	};
 	int error;
 
@@ -89,6 +91,27 @@ static int make_blk(const struct options *options, const struct storage *storage
 	return 0;
 }
 
+static int open_listener(const struct options *options, struct listener *listener)
+{
+	return listener_open(listener, &(struct listener_options){
+					       .path = options->socket_path,
+					       .mode = options->socket_mode,
+					       .group = options->socket_group,
+					       .fd = options->fd,
+				       });
+}
+
+/* What was inherited and is none of ours goes; there must be room for what will come. */
+static void set_descriptors(const struct options *options, const struct storage *storage,
+                            const struct listener *listener)
+{
+	const int ours[] = { storage->fd, listener->fd };
+
+	if (options->sandbox)
+		descriptors_close_others(ours, 2);
+	descriptors_make_room(options->num_queues, options->queue_threads);
+}
+
 int main(int argc, char **argv)
 {
 	struct listener listener = { .fd = -1 };
@@ -104,8 +127,10 @@ int main(int argc, char **argv)
 	say_start(options.log_level);
 	serve_block_signals();
 	if (open_storage(&options, &storage) == 0 && make_blk(&options, &storage, &blk) == 0 &&
-	    listener_open(&listener, options.socket_path, options.fd) == 0)
-		code = serve(&options, blk, &listener);
+	    open_listener(&options, &listener) == 0) {
+		set_descriptors(&options, &storage, &listener);
+		code = serve(&options, &storage, blk, &listener);
+	}
 	listener_remove(&listener);
 	if (listener.fd >= 0)
 		close(listener.fd);

@@ -95,6 +95,14 @@ def senseless_command_lines_are_refused(daemon, folder):
       (good + ['--serial=123456789012345678901'], '20 bytes'),
       (good + ['--engine=fast'], 'fast', 'io_uring'),
       (good + ['--log-level=loud'], 'loud', 'debug'),
+      (good + ['--locking=on'], '--locking=on', 'auto, off'),
+      (good + ['--socket-mode=888'], '--socket-mode=888', 'octal'),
+      (good + ['--socket-mode=1777'], '1777'),
+      (good + ['--socket-mode=-1'], '--socket-mode=-1'),
+      (good + ['--socket-mode='], '--socket-mode='),
+      (good + ['--socket-group='], '--socket-group', 'empty'),
+      (['--fd=3', '--memory=1M', '--socket-mode=0600'], '--socket-mode', '--socket-path'),
+      (['--fd=3', '--memory=1M', '--socket-group=root'], '--socket-group', '--socket-path'),
       (good + ['--iotlb-entries=0'], '--iotlb-entries=0'),
       (good + ['--queue-threads=65'], '--queue-threads=65'),
       (good[:1] + ['--memory=0'], '--memory=0'),
@@ -124,6 +132,7 @@ def faults_at_start_are_told(daemon, folder):
       (['--socket-path=/nonexistent/s', '--memory=1M'], '/nonexistent/s'),
       ([f'--socket-path={folder}/{"x" * 108}', '--memory=1M'], '107'),
       ([f'--socket-path={unreadable}', '--memory=1M'], 'no socket'),
+      ([where, '--memory=1M', '--socket-group=no-such-group'], 'no-such-group', 'no such group'),
       (['--fd=77', '--memory=1M'], '--fd=77'),
       (['--fd=0', '--memory=1M'], '--fd=0', 'socket'),
   ]
@@ -173,7 +182,7 @@ def a_stale_socket_is_replaced(daemon, folder):
 
 def every_ending_signal_is_heeded(daemon, folder):
   path = path_in(folder, 's')
-  for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+  for number in (signal.SIGTERM, signal.SIGINT):
     for threads in (0, 3):
       with Daemon(daemon, f'--socket-path={path}', '--memory=1M',
                   f'--queue-threads={threads}') as process:
