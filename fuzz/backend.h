@@ -64,7 +64,7 @@ struct play {
 	bool garbled; /* bytes were sent that need not be messages */
 	bool deaf;    /* does not listen on the main channel */
 	struct said said[SAID_MAX];
-	unsigned n_said;
+	unsigned n_said, n_heard;
 	struct miss misses[MISSES_MAX];
 	unsigned n_misses;
 	unsigned protocol_sets; /* SET_PROTOCOL_FEATURES sent */
