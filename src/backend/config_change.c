@@ -20,7 +20,7 @@ void config_change_note(struct session *session)
 
 /*
  * Nothing waits in the channel, and nothing of this is left waiting whole: misses
- * dropped from the channel are counted (misses_silence()). If there is no room
+ * dropped from the channel are counted (misses_stopped()). If there is no room
  * now, the front-end has not read what would have it ask us something, and that
  * comes back here.
  */

@@ -177,27 +177,38 @@ static void log_message(const struct session *session, const struct message *mes
 	log_debug(session->subject, "%s back-channel: %s", reply ? "<-" : "->", text);
 }
 
-void misses_send(struct session *session)
+/*
+ * As many as the window and the channel's queue allow. S6: nothing new is said
+ * while all rings are stopped. 0 or -errno.
+ */
+static int queue_misses(struct session *session)
 {
 	bool mute = !session_has(session, VHU_PROTOCOL_F_REPLY_ACK);
 	struct message message;
 	struct hole hole;
 	int error = 0;
 
-	if (!session->back)
-		return;
-	/* S6: nothing new is said while all rings are stopped; what was begun is finished. */
-	while (session->n_running && channel_waiting(session->back) < PENDING_WINDOW &&
+	while (!error && session->n_running && channel_waiting(session->back) < PENDING_WINDOW &&
 	       pending_next(session->pending, mute, &hole)) {
 		miss_message(&hole, !mute, &message);
 		log_message(session, &message, false);
 		error = channel_queue(session->back, &message);
-		if (error)
-			break;
-		session->counters.misses++;
+		session->counters.misses += !error;
 	}
-	if (!error)
-		error = channel_flush(session->back);
+	return error;
+}
+
+void misses_send(struct session *session)
+{
+	int error;
+
+	if (!session->back)
+		return;
+	/* Who replies to nothing would not have us come back for the rest. */
+	do {
+		error = queue_misses(session);
+	} while (!error && channel_waiting(session->back) &&
+	         !(error = channel_flush(session->back)));
 	if (!error)
 		error = config_change_send(session);
 	if (error && error != -EAGAIN)
@@ -206,10 +217,13 @@ void misses_send(struct session *session)
 		update_events(session);
 }
 
-void misses_silence(struct session *session)
+void misses_stopped(struct session *session, unsigned ring)
 {
-	if (session->back)
+	pending_drop_ring(session->pending, ring);
+	if (!session->n_running && session->back)
 		pending_unsend(session->pending, channel_drop_waiting(session->back));
+	/* What it had asked for and not sent has made room. */
+	wake_starved(session);
 }
 
 /* The part of a hole that is one still: an update may have come meanwhile (S1). */
@@ -267,8 +281,9 @@ void misses_reported(struct mail *mail)
 	struct session *session = queue->session;
 	unsigned end;
 
-	/* When the session ends nobody answers; the ring is about to be stopped. */
-	for (unsigned at = 0; at < report->n && session->state == SESSION_OPEN; at = end) {
+	/* A ring that is being stopped, or will be, is rewound whatever the answer is (S5, S6). */
+	for (unsigned at = 0; at < report->n && !queue->leaving && session->state == SESSION_OPEN;
+	     at = end) {
 		for (end = at + 1; end < report->n && report->slots[end] == report->slots[at];)
 			end++;
 		take_holes(session, queue, at, end);

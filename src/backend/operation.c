@@ -94,13 +94,11 @@ void operation_view(struct session *session, struct memtable *table,
 
 static void ring_forget(struct session *session, struct ring *ring)
 {
-	pending_drop_ring(session->pending, (unsigned)(ring - session->rings));
 	queue_free(ring->queue);
 	ring->queue = NULL;
 	ring->starved = false;
 	session->n_running--;
-	if (session->n_running == 0)
-		misses_silence(session);
+	misses_stopped(session, (unsigned)(ring - session->rings));
 }
 
 /* F1: the cache goes when the last ring stops, and not again until one has run. */

@@ -79,9 +79,12 @@ static enum slot_state slot_take(struct slot *slot)
 static enum slot_state ring_slot_take(struct vhu_queue *queue)
 {
 	struct slot *slot = &queue->slots[queue->ring.config.num];
-	bool refused = atomic_load_explicit(&slot->state, memory_order_relaxed) == SLOT_REFUSED;
-	enum slot_state state;
+	/* A verdict that comes from here on is left to the wake-up behind it. */
+	enum slot_state state = atomic_load_explicit(&slot->state, memory_order_relaxed);
+	bool refused = state == SLOT_REFUSED;
 
+	if (state == SLOT_WAITING || state == SLOT_IDLE)
+		return state;
 	if (refused)
 		atomic_store_explicit(&queue->halted_seen, true, memory_order_relaxed);
 	state = slot_take(slot);

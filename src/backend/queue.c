@@ -16,8 +16,11 @@ static void queue_woken(struct mail *mail)
 {
 	struct vhu_queue *queue = container_of(mail, struct vhu_queue, wake);
 
-	/* release: the mail may be posted again; pairs with the exchange in queue_wake */
-	atomic_store_explicit(&queue->wake_posted, false, memory_order_release);
+	/*
+	 * The mail may be posted again. acq_rel: whoever found it posted has left its
+	 * news behind; pairs with the exchange in queue_wake, of which one is the later.
+	 */
+	atomic_exchange_explicit(&queue->wake_posted, false, memory_order_acq_rel);
 	if (atomic_exchange_explicit(&queue->unhalt, false, memory_order_acquire)) {
 		queue->halted = false;
 		atomic_store_explicit(&queue->halted_seen, false, memory_order_relaxed);
@@ -271,6 +274,7 @@ void queue_break(struct vhu_queue *queue, const char *why)
 void queue_halt(struct vhu_queue *queue, const char *why)
 {
 	queue->halted = true;
+	queue->ring_retries = 0;
 	atomic_store_explicit(&queue->halted_seen, true, memory_order_relaxed);
 	counter_add(&queue->lane->counters.ring_errors, 1);
 	log_error(queue->subject, "ring halted until its next kick: %s", why);

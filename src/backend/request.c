@@ -138,6 +138,7 @@ int request_refuse(struct request *request)
 		return -EPROTO;
 	}
 	request->faulted = true;
+	request->retries = 0;
 	counter_add(&queue->lane->counters.refused, 1);
 	return 0;
 }

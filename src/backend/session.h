@@ -257,8 +257,8 @@ int misses_open(struct session *session, struct channel *channel);
 void misses_close(struct session *session, const char *why);
 /* Sends what misses it may. */
 void misses_send(struct session *session);
-/* All rings are stopped: says nothing more (S6). */
-void misses_silence(struct session *session);
+/* The ring has no queue any more; if it was the last, nothing more is said (S6). */
+void misses_stopped(struct session *session, unsigned ring);
 /* Judges answered misses, once all updates read so far are applied. */
 void misses_judge(struct session *session);
 /* A report of holes from a lane. */
