@@ -152,6 +152,11 @@ def blackbox(runner):
     run_python(runner, name)
 
 
+def fuzz(runner):
+  code, output = runner.run(os.path.join('scripts', 'fuzz'), '--fresh', '--seconds', '20')
+  runner.tally.add_program('fuzz', code, output)
+
+
 def demo(runner):
   code, _ = runner.run(program('tools/vhu'), 'demo')
   runner.tally.add_step('vhu demo', code)
@@ -179,6 +184,8 @@ SUITES = [
         'gcc meson ninja @cmocka', limit=300),
   Suite('tsan', tests('tsan', *WITHOUT_BLACKBOX), 'unit and session tests under the thread '
         'sanitizer', 'clang meson ninja @cmocka', limit=300),
+  Suite('fuzz', fuzz, 'every fuzz target for 20 s, from its seeds', 'clang meson ninja @cmocka',
+        limit=420),
   Suite('release', release, 'the programs of "make", for what follows', 'meson ninja'),
   Suite('man', man, 'a man page per program that names every option', 'groff'),
   Suite('install', script('check-install'), 'what "make install" leaves works for others'),

@@ -7,7 +7,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def is_made(name):
-  return name in ('.git', 'build', '__pycache__') or name.startswith('build-')
+  return name in ('.git', 'build', '__pycache__', 'corpus') or name.startswith('build-')
 
 
 def project_files(*folders):
