@@ -22,8 +22,13 @@
 
 struct vhu_queue;
 
-/* Lines of a worker's front cache: 64 KiB of memory, 16 MiB of reach. */
+/*
+ * Lines of a worker's front cache: 64 KiB of memory, 16 MiB of reach. With fewer,
+ * as builds for tests may want, pages come into each other's way.
+ */
+#ifndef LANE_LINES
 #define LANE_LINES 4096u
+#endif
 
 enum lane_order {
 	/* Serve a queue. */
