@@ -222,10 +222,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		EACH(eight_nodes),
 		EACH(every_one_of_509_slots),
-#ifndef THREAD_SANITIZER
-		/* Its own memory has no room for what belongs to such a mapping. */
 		EACH(a_sparse_terabyte),
-#endif
 		EACH(memory_in_a_file),
 		EACH(huge_pages_of_2_MiB),
 		RIG_TEST_WITH(huge_pages_of_1_GiB, rig_own_threads),
