@@ -17,9 +17,9 @@ static void S1_two_queues_wanting_a_page_send_one_miss(void **state)
 	assert_int_equal(miss.iova / PAGE, DATA_IOVA(0) / PAGE);
 	rig_expect_no_miss(rig);
 	assert_true(rig_grant(rig, &miss));
-	for (unsigned i = 0; i < 4; i++)
-		for (unsigned q = 0; q < 2; q++)
-			stage_expect_used_quietly(rig, q, i, 64);
+	/* Those that were asked for are held until the reply is read. */
+	for (unsigned q = 0; q < 2; q++)
+		stage_expect_used_in_any_order(rig, q, 0, 4, 64);
 	assert_int_equal(rig_stats(rig).misses, 1);
 	rig_free(rig);
 }
