@@ -257,11 +257,21 @@ static int unshare(struct actor *actor)
 	               vhu_frontend_remove_memory(actor->frontend, &regions[n - 1]));
 }
 
+static int reset(struct actor *actor)
+{
+	int error = trouble(actor, "a reset", vhu_frontend_reset_device(actor->frontend));
+
+	if (error)
+		return error;
+	return trouble(actor, "features again",
+	               vhu_frontend_set_features(actor->frontend, actor->features));
+}
+
 static int act(struct actor *actor, int fd)
 {
 	int (*const steps[])(struct actor * actor) = {
-		share, look_at_config, start,     move_data, be_refused,
-		stop,  start,          move_data, stop,      unshare,
+		share, look_at_config, start,     move_data, be_refused, stop,
+		reset, start,          move_data, stop,      unshare,
 	};
 	int error = negotiate(actor, fd);
 
