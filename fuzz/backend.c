@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <vhu/log.h>
 
+#include "base/fd.h"
+
 #define STEPS_MAX 250u
 
 /* All that is offered, and known to it. */
@@ -35,6 +37,7 @@ enum {
 	RUN_NO_HINTS = 32,
 	RUN_STATUS = 64,
 	RUN_BY_ITSELF = 128,
+	RUN_LISTENING = 256,
 };
 
 static struct pollfd fds_before[FDS_MAX];
@@ -68,8 +71,11 @@ static void take_line(enum vhu_log_level level, const char *subject, const char 
 static void check(struct play *play)
 {
 	const struct session *session = server_session(play->server);
+	struct vhu_stats stats;
 
 	peer_check_memory(play);
+	vhu_server_stats(play->server, &stats);
+	assert_true(stats.iotlb_entries <= 64);
 	if (!session)
 		return;
 	assert_true(session_check(session));
@@ -82,7 +88,7 @@ static void run_server(struct play *play)
 {
 	assert_int_equal(vhu_server_run(play->server, 0), 0);
 	check(play);
-	if (!server_session(play->server))
+	if (!server_session(play->server) && !play->reconnected)
 		told_end(&play->told);
 }
 
@@ -140,13 +146,17 @@ static void open_session(struct play *play)
 
 static void start_ring(struct play *play)
 {
+	/* In one page; across two in the descriptor table, the available ring, the used one. */
+	static const uint16_t offsets[] = { 0, PAGE - 64, PAGE - 16 - RING_AVAIL,
+		                            PAGE - 16 - RING_USED };
 	unsigned how = input_u8(play->input), q = how & 1;
-	uint64_t base = RING_GPA(q) + (how & 2 ? 0 : UVA);
+	uint64_t page = (how & 64 ? 3 : 1) * q * PAGE, base = page + offsets[how / 16 % 4];
 	struct message addr;
 
+	play->ring_gpa[q] = base;
 	if (how & 4)
-		peer_say_iotlb(play, VHU_IOTLB_UPDATE, RING_GPA(q), PAGE, UVA + RING_GPA(q),
-		               PERM_RW);
+		peer_say_iotlb(play, VHU_IOTLB_UPDATE, page, PAGE, UVA + page, PERM_RW);
+	base += how & 2 ? 0 : UVA;
 	peer_say_state(play, VHU_FE_SET_VRING_NUM, q, RING_NUM);
 	peer_say_state(play, VHU_FE_SET_VRING_BASE, q, 0);
 	message_init(&addr, VHU_FE_SET_VRING_ADDR);
@@ -196,9 +206,31 @@ static void send_raw(struct play *play, struct end *end)
 	play->garbled = true;
 }
 
+/* The next front-end, who knows nothing of what was said before. */
+static void reconnect(struct play *play)
+{
+	if (!play->listens)
+		return;
+	end_close(&play->main);
+	end_close(&play->back);
+	end_take(&play->main, peer_connect());
+	play->n_said = play->n_misses = 0;
+	play->garbled = false;
+	play->reconnected = play->told.lost = true;
+}
+
+static void connect_second(struct play *play)
+{
+	fd_close(&play->second);
+	if (play->listens)
+		play->second = peer_connect();
+}
+
 static void close_something(struct play *play)
 {
-	switch (input_below(play->input, 4)) {
+	switch (input_below(play->input, 6)) {
+	case 4: reconnect(play); break;
+	case 5: connect_second(play); break;
 	case 0: end_close(&play->back); break;
 	case 1: end_close(&play->main); break;
 	case 2:
@@ -213,11 +245,12 @@ static void handle_device(struct play *play)
 {
 	unsigned what = input_u8(play->input);
 
-	switch (what % 5) {
+	switch (what % 6) {
 	case 0: play->holds = !play->holds; break;
 	case 1: device_release(play, 1 + what / 8, what & 64); break;
 	case 2: device_release_later(play); break;
 	case 3: play->fails = !play->fails; break;
+	case 4: vhu_server_config_changed(play->server); break;
 	default: device_release(play, UINT32_MAX, false); break;
 	}
 }
@@ -302,6 +335,9 @@ static void end(struct play *play)
 	run_until_idle(play);
 	expect_answer(play);
 	end_close(&play->main);
+	fd_close(&play->second);
+	if (play->listens)
+		vhu_server_stop(play->server);
 	run_until_idle(play);
 	assert_true(vhu_server_done(play->server));
 	assert_int_equal(play->n_device, 0);
@@ -331,10 +367,19 @@ static void begin(struct play *play, unsigned how)
 	vhu_log_set(loud || how & RUN_DEBUG_LOG ? take_line : NULL, NULL, VHU_LOG_DEBUG);
 	device_ops.status_len = how & RUN_STATUS ? 1 : 0;
 	play->runs_itself = how & RUN_BY_ITSELF;
+	play->small_buffers = how & RUN_SMALL_BUFFERS;
+	play->listens = how & RUN_LISTENING;
+	play->second = -1;
+	play->ring_gpa[1] = PAGE;
 	for (unsigned i = 0; i < play->n_workers; i++)
 		assert_int_equal(vhu_worker_new(&play->workers[i]), 0);
-	end_open(&play->main, &other);
-	if (how & RUN_SMALL_BUFFERS)
+	if (play->listens) {
+		other = peer_listen();
+		end_take(&play->main, peer_connect());
+	} else {
+		end_open(&play->main, &other);
+	}
+	if (play->small_buffers)
 		setsockopt(other, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
 	end_take(&play->back, -1);
 	assert_int_equal(vhu_server_new(&config, other, &play->server), 0);
@@ -359,7 +404,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&play, 0, sizeof(play));
 	play.input = &input;
 	list_init(&play.held);
-	begin(&play, input_u8(&input));
+	begin(&play, input_u16(&input));
 	for (unsigned n = 0; n < STEPS_MAX && !input_is_over(&input); n++) {
 		step(&play);
 		if (play.runs_itself)

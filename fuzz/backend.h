@@ -32,11 +32,10 @@
 #define MEMORY    (FILES * FILE_SIZE)
 #define UVA       UINT64_C(0x7f0000000000)
 
-/* Ring q has page q; what is made to be given lies at the iova of its gpa. */
-#define RING_NUM    8u
-#define RING_AVAIL  0x200u
-#define RING_USED   0x400u
-#define RING_GPA(q) ((uint64_t)(q)*PAGE)
+/* The parts of a ring, from where it begins: play->ring_gpa, in iova the same. */
+#define RING_NUM   8u
+#define RING_AVAIL 0x200u
+#define RING_USED  0x400u
 
 /* A request of the front-end's, until something is heard that was said later. */
 struct said {
@@ -58,9 +57,14 @@ struct play {
 	struct vhu_server *server;
 	struct vhu_worker *workers[WORKERS_MAX];
 	unsigned n_workers;
-	bool runs_itself; /* everything runs after each step */
+	bool runs_itself;   /* everything runs after each step */
+	bool small_buffers; /* of sockets */
 
+	bool listens;     /* the server serves one connection after the other */
+	bool reconnected; /* so that nobody knows what the one before still does */
 	struct end main, back;
+	int second; /* a connection that was made beside the first */
+	uint64_t ring_gpa[QUEUES];
 	bool garbled; /* bytes were sent that need not be messages */
 	bool deaf;    /* does not listen on the main channel */
 	struct said said[SAID_MAX];
@@ -109,6 +113,9 @@ void peer_answer(struct play *play, uint64_t value);
 void peer_grant(struct play *play);
 /* The other end for a new back-channel. */
 int peer_open_back(struct play *play);
+/* A socket to listen on, and a connection to it. */
+int peer_listen(void);
+int peer_connect(void);
 void peer_kick(unsigned queue);
 
 /* backend_message.c */

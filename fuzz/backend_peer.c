@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -19,6 +20,8 @@ static int files[FILES];
 static int events[EVENTS][QUEUES];
 /* Fds that are none of the right kind; 0 is not used. */
 static int strange[PEER_FD_KINDS - 1];
+static struct sockaddr_un listener;
+static socklen_t listener_size;
 static char *memory;
 /* What memory held when the back-end last had its turn. */
 static char mirror[MEMORY];
@@ -136,12 +139,44 @@ void peer_check_memory(const struct play *play)
 
 int peer_open_back(struct play *play)
 {
-	int other;
+	int other, small = 1;
 
 	end_close(&play->back);
 	play->n_misses = 0;
 	end_open(&play->back, &other);
+	if (play->small_buffers)
+		setsockopt(other, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
 	return other;
+}
+
+static int new_socket(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* The kernel chooses a name, of which no file remains. */
+int peer_listen(void)
+{
+	const struct sockaddr any = { .sa_family = AF_UNIX };
+	int fd = new_socket();
+
+	assert_int_equal(bind(fd, &any, sizeof(any.sa_family)), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	listener_size = sizeof(listener);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&listener, &listener_size), 0);
+	return fd;
+}
+
+int peer_connect(void)
+{
+	int fd = new_socket();
+
+	if (connect(fd, (struct sockaddr *)&listener, listener_size) < 0)
+		fd_close(&fd);
+	return fd;
 }
 
 int peer_fd(struct play *play, uint32_t request, unsigned which, unsigned kind)
@@ -297,8 +332,8 @@ static void hear_reply(struct play *play, const struct message *reply)
 	memmove(play->said, play->said + at + 1, play->n_said * sizeof(play->said[0]));
 }
 
-/* S3: no more than the window, and S9: each wants its place in the order. */
-static void hear_miss(struct play *play, const struct message *message)
+/* S3: no more misses than the window has. A change of configuration wants no reply. */
+static void hear_request(struct play *play, const struct message *message)
 {
 	const struct message_context context = {
 		.channel = MESSAGE_BACK,
@@ -310,6 +345,10 @@ static void hear_miss(struct play *play, const struct message *message)
 	struct message_fault why;
 
 	assert_int_equal(message_check(message, &context, &why), 0);
+	if (message->header.request == VHU_BE_CONFIG_CHANGE_MSG) {
+		assert_false(message->header.flags & VHU_FLAG_NEED_REPLY);
+		return;
+	}
 	assert_int_equal(message->header.request, VHU_BE_IOTLB_MSG);
 	assert_int_equal(message->payload.iotlb.type, VHU_IOTLB_MISS);
 	assert_true(message->payload.iotlb.perm >= 1 && message->payload.iotlb.perm <= 3);
@@ -332,11 +371,19 @@ void peer_hear(struct play *play)
 	if (got < 0)
 		end_close(&play->main);
 	while ((got = end_recv(&play->back, &message)) == 1) {
-		hear_miss(play, &message);
+		hear_request(play, &message);
 		message_close_fds(&message);
 	}
 	if (got < 0)
 		end_close(&play->back);
+}
+
+static void forget_oldest(struct play *play)
+{
+	if (!play->n_misses)
+		return;
+	play->n_misses--;
+	memmove(play->misses, play->misses + 1, play->n_misses * sizeof(play->misses[0]));
 }
 
 void peer_answer(struct play *play, uint64_t value)
@@ -347,22 +394,24 @@ void peer_answer(struct play *play, uint64_t value)
 	message.header.flags |= VHU_FLAG_REPLY;
 	message.header.size = sizeof(message.payload.u64);
 	message.payload.u64 = value;
-	if (!end_send(&play->back, &message) || !play->n_misses)
-		return;
-	play->n_misses--;
-	memmove(play->misses, play->misses + 1, play->n_misses * sizeof(play->misses[0]));
+	if (end_send(&play->back, &message))
+		forget_oldest(play);
 }
 
+/* Who does not ask for a reply gets none. */
 void peer_grant(struct play *play)
 {
-	struct vhu_iotlb miss = play->misses[0].iotlb;
-	uint64_t page = miss.iova & ~(uint64_t)(PAGE - 1);
+	struct miss miss = play->misses[0];
+	uint64_t page = miss.iotlb.iova & ~(uint64_t)(PAGE - 1);
 
 	if (!play->n_misses)
 		return;
 	if (page < MEMORY)
 		peer_say_iotlb(play, VHU_IOTLB_UPDATE, page, PAGE, UVA + page, PERM_RW);
-	peer_answer(play, page < MEMORY ? 0 : 1);
+	if (miss.header.flags & VHU_FLAG_NEED_REPLY)
+		peer_answer(play, page < MEMORY ? 0 : 1);
+	else
+		forget_oldest(play);
 }
 
 void peer_kick(unsigned queue)

@@ -32,7 +32,7 @@ void ring_write_desc(struct play *play)
 {
 	struct input *input = play->input;
 	unsigned where = input_u8(input);
-	uint64_t table = where & 1 ? RING_GPA(where / 2 % QUEUES)
+	uint64_t table = where & 1 ? play->ring_gpa[where / 2 % QUEUES]
 	                           : (2 + where / 2 % 6) * PAGE + (where & 128 ? PAGE - 24 : 0);
 	unsigned flags = input_u8(input);
 	struct ring_desc desc = {
@@ -45,33 +45,34 @@ void ring_write_desc(struct play *play)
 	put_desc(table + 16u * (where / 16 % RING_NUM), desc);
 }
 
-static uint16_t avail_index(unsigned q)
+static uint16_t avail_index(const struct play *play, unsigned q)
 {
 	uint16_t index;
 
-	memcpy(&index, peer_memory(RING_GPA(q) + RING_AVAIL + RING_INDEX_OFFSET), sizeof(index));
+	memcpy(&index, peer_memory(play->ring_gpa[q] + RING_AVAIL + RING_INDEX_OFFSET),
+	       sizeof(index));
 	return index;
 }
 
-static void set_avail_index(unsigned q, uint16_t index)
+static void set_avail_index(const struct play *play, unsigned q, uint16_t index)
 {
-	peer_write(RING_GPA(q) + RING_AVAIL + RING_INDEX_OFFSET, &index, sizeof(index));
+	peer_write(play->ring_gpa[q] + RING_AVAIL + RING_INDEX_OFFSET, &index, sizeof(index));
 }
 
-static void show(unsigned q, uint16_t head)
+static void show(const struct play *play, unsigned q, uint16_t head)
 {
-	uint16_t index = avail_index(q);
+	uint16_t index = avail_index(play, q);
 
-	peer_write(RING_GPA(q) + RING_AVAIL + avail_entry_offset(RING_NUM, index), &head,
+	peer_write(play->ring_gpa[q] + RING_AVAIL + avail_entry_offset(RING_NUM, index), &head,
 	           sizeof(head));
-	set_avail_index(q, (uint16_t)(index + 1));
+	set_avail_index(play, q, (uint16_t)(index + 1));
 }
 
 void ring_show(struct play *play)
 {
 	unsigned what = input_u8(play->input), q = what & 1;
 
-	show(q, (uint16_t)(what / 2 % 16));
+	show(play, q, (uint16_t)(what / 2 % 16));
 	if (what & 128)
 		peer_kick(q);
 }
@@ -80,8 +81,9 @@ void ring_jump(struct play *play)
 {
 	unsigned what = input_u8(play->input), q = what & 1;
 
-	set_avail_index(q, what & 2 ? input_u16(play->input)
-	                            : (uint16_t)(avail_index(q) + what / 4 - 16));
+	set_avail_index(play, q,
+	                what & 2 ? input_u16(play->input)
+	                         : (uint16_t)(avail_index(play, q) + what / 4 - 16));
 	peer_kick(q);
 }
 
@@ -100,13 +102,13 @@ void ring_request(struct play *play)
 	unsigned what = input_u8(input), q = what & 1, pages = input_u8(input);
 	uint16_t head = (uint16_t)(what / 2 % 4 * 2);
 	uint64_t out = (2 + pages % 6) * PAGE, in = (2 + pages / 8 % 6) * PAGE;
-	uint64_t table = RING_GPA(q);
+	uint64_t table = play->ring_gpa[q];
 	bool indirect = what & 8;
 	uint16_t at = indirect ? 0 : head;
 
 	if (indirect) {
 		table = (2 + pages / 64) * PAGE + 0xc00;
-		put_desc(RING_GPA(q) + 16u * head,
+		put_desc(play->ring_gpa[q] + 16u * head,
 		         (struct ring_desc){ table, 32, DESC_INDIRECT, 0 });
 	}
 	put_desc(table + 16u * at, (struct ring_desc){ out + (what & 16 ? PAGE - 100 : 0), 512,
@@ -114,6 +116,6 @@ void ring_request(struct play *play)
 	put_desc(table + 16u * (at + 1u),
 	         (struct ring_desc){ in + (what & 32 ? PAGE - 100 : 0), what & 64 ? 2 * PAGE : 600,
 	                             DESC_WRITE, 0 });
-	show(q, head);
+	show(play, q, head);
 	peer_kick(q);
 }
