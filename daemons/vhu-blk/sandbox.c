@@ -78,6 +78,8 @@ static const int always[] = {
 	CALL(clock_gettime),
 	CALL(clock_nanosleep),
 	CALL(nanosleep),
+	CALL(alarm),
+	CALL(setitimer),
 	CALL(gettimeofday),
 	CALL(getrandom),
 	/* Signals, and the end by abort(). */

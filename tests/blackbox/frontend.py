@@ -13,13 +13,15 @@ GET_FEATURES, SET_FEATURES, SET_OWNER, SET_MEM_TABLE = 1, 2, 3, 5
 SET_VRING_NUM, SET_VRING_ADDR, SET_VRING_BASE, GET_VRING_BASE = 8, 9, 10, 11
 SET_VRING_KICK, SET_VRING_CALL, SET_VRING_ENABLE = 12, 13, 18
 GET_PROTOCOL_FEATURES, SET_PROTOCOL_FEATURES, GET_QUEUE_NUM = 15, 16, 17
-GET_CONFIG, SET_CONFIG = 24, 25
+SET_BACKEND_REQ_FD, GET_CONFIG, SET_CONFIG = 21, 24, 25
+CONFIG_CHANGE_MSG = 2
 
 F_FLUSH, F_CONFIG_WCE, F_PROTOCOL, F_VERSION_1 = 1 << 9, 1 << 11, 1 << 30, 1 << 32
-P_MQ, P_REPLY_ACK, P_CONFIG = 1 << 0, 1 << 3, 1 << 9
+F_DISCARD, F_WRITE_ZEROES = 1 << 13, 1 << 14
+P_MQ, P_REPLY_ACK, P_BACKEND_REQ, P_CONFIG = 1 << 0, 1 << 3, 1 << 5, 1 << 9
 NEED_REPLY = 8
 
-IN, OUT, FLUSH, GET_ID = 0, 1, 4, 8
+IN, OUT, FLUSH, GET_ID, DISCARD, WRITE_ZEROES = 0, 1, 4, 8, 11, 13
 OK, IOERR, UNSUPP = 0, 1, 2
 NEXT, WRITE = 1, 2
 
@@ -95,7 +97,8 @@ class Frontend:
   def negotiate(self, features=F_FLUSH):
     self.offered = self.ask_u64(GET_FEATURES)
     self.protocol = self.ask_u64(GET_PROTOCOL_FEATURES)
-    self.send(SET_PROTOCOL_FEATURES, struct.pack('<Q', P_MQ | P_REPLY_ACK | P_CONFIG))
+    self.send(SET_PROTOCOL_FEATURES,
+              struct.pack('<Q', P_MQ | P_REPLY_ACK | P_BACKEND_REQ | P_CONFIG))
     self.must(SET_OWNER)
     self.must(SET_FEATURES, struct.pack('<Q', features | F_PROTOCOL | F_VERSION_1))
 
@@ -103,7 +106,21 @@ class Frontend:
     reply = self.ask(GET_CONFIG, struct.pack('<III', 0, size, 0) + bytes(size))
     return reply[12:]
 
+  def open_back(self):
+    """The back-channel's end."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(self.timeout)
+    self.must(SET_BACKEND_REQ_FD, fds=[theirs.fileno()])
+    theirs.close()
+    return ours
+
   def start(self, queue=0):
+    status = self.try_start(queue)
+    if status:
+      raise AssertionError(f'queue {queue} was not started: {status}')
+
+  def try_start(self, queue=0):
+    """0, or what the message was answered with that should have started it."""
     region = struct.pack('<IIQQQQ', 1, 0, GPA, SIZE, UVA, 0)
     self.must(SET_MEM_TABLE, region, [self.memfd])
     self.must(SET_VRING_NUM, struct.pack('<II', queue, RING))
@@ -111,8 +128,8 @@ class Frontend:
                                           UVA + AVAIL, 0))
     self.must(SET_VRING_BASE, struct.pack('<II', queue, self.avail & 0xffff))
     self.must(SET_VRING_CALL, struct.pack('<Q', queue), [self.call])
-    self.must(SET_VRING_KICK, struct.pack('<Q', queue), [self.kick])
-    self.must(SET_VRING_ENABLE, struct.pack('<II', queue, 1))
+    status = self.acked(SET_VRING_KICK, struct.pack('<Q', queue), [self.kick])
+    return status or self.acked(SET_VRING_ENABLE, struct.pack('<II', queue, 1))
 
   def stop(self, queue=0):
     """Returns the index of the next chain the back-end would have taken."""

@@ -6,7 +6,6 @@
 """
 
 import ctypes
-import json
 import os
 import random
 import signal
@@ -16,37 +15,8 @@ import time
 
 sys.dont_write_bytecode = True
 import frontend as fe
-from frontend import Frontend
-from harness import Daemon, Skip, equal, main, true, until
-
-DISK = 4 << 20
-
-
-def disk_of(folder):
-  """A file on whatever the folder is on."""
-  path = os.path.join(folder, 'disk')
-  with open(path, 'wb') as file:
-    file.truncate(DISK)
-  return path
-
-
-def start(daemon, folder, *arguments, **more):
-  """A daemon on a socket in the folder, with statistics."""
-  return Daemon(daemon, f'--socket-path={folder}/s', f'--stats-json={folder}/stats', *arguments,
-                **more)
-
-
-def connect(folder, features=fe.F_FLUSH):
-  front_end = Frontend.connect(f'{folder}/s')
-  front_end.negotiate(features)
-  return front_end
-
-
-def figures(folder):
-  true(until(lambda: os.path.exists(f'{folder}/stats')), 'statistics come')
-  with open(f'{folder}/stats', encoding='utf-8') as file:
-    return json.load(file)
-
+from disk import DISK, connect, disk_of, figures, start
+from harness import Skip, equal, main, true, until
 
 def write_and_compare(front_end, rounds, slots=20):
   """Random writes and reads, many at once, each slot in its own part of the disk."""
