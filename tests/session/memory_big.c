@@ -220,12 +220,9 @@ static void huge_pages_of_1_GiB(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		EACH(eight_nodes),
-		EACH(every_one_of_509_slots),
-		EACH(a_sparse_terabyte),
-		EACH(memory_in_a_file),
-		EACH(huge_pages_of_2_MiB),
-		RIG_TEST_WITH(huge_pages_of_1_GiB, rig_own_threads),
+		EACH(eight_nodes),         EACH(every_one_of_509_slots),
+		EACH(a_sparse_terabyte),   EACH(memory_in_a_file),
+		EACH(huge_pages_of_2_MiB), RIG_TEST_WITH(huge_pages_of_1_GiB, rig_own_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
