@@ -9,6 +9,7 @@ limits, a log that nobody can flood.
 import fcntl
 import os
 import pwd
+import re
 import resource
 import shutil
 import signal
@@ -110,6 +111,24 @@ def what_a_service_manager_must_not_pass(daemon, folder):
   done = run(daemon, '--memory=1M', env=dict(os.environ, LISTEN_PID='1', LISTEN_FDS='1'))
   equal(done.returncode, 2)
   true('neither was given' in done.stderr, done.stderr)
+
+
+def the_units_are_sound(daemon, folder):
+  if not shutil.which('systemd-analyze'):
+    raise Skip('this host has no systemd-analyze')
+  units = {name: os.path.join(os.path.dirname(daemon), name)
+           for name in ('vhu-blk@.service', 'vhu-blk@.socket')}
+  for name, path in units.items():
+    with open(path, encoding='utf-8') as file:
+      text = file.read()
+    true('ExecStart=/' in text or name.endswith('.socket'), 'it names the program')
+    text = re.sub(r'^ExecStart=\S+', f'ExecStart={daemon}', text, flags=re.MULTILINE)
+    with open(os.path.join(folder, name.replace('@', '@test')), 'w', encoding='utf-8') as file:
+      file.write(text)
+  done = run('systemd-analyze', 'verify', '--man=no', f'{folder}/vhu-blk@test.service',
+             f'{folder}/vhu-blk@test.socket')
+  ours = [line for line in (done.stdout + done.stderr).splitlines() if 'vhu-blk' in line]
+  equal(ours, [])
 
 
 def numbers_of(process):
@@ -342,6 +361,7 @@ if __name__ == '__main__':
       any_user_can_run_it,
       a_socket_of_the_service_manager_is_served,
       what_a_service_manager_must_not_pass,
+      the_units_are_sound,
       what_was_inherited_is_closed,
       a_file_in_use_is_not_served,
       a_disk_is_locked_while_its_rings_run,
