@@ -374,8 +374,10 @@ void peer_hear(struct play *play)
 		hear_request(play, &message);
 		message_close_fds(&message);
 	}
-	if (got < 0)
+	if (got < 0) {
 		end_close(&play->back);
+		play->n_misses = 0;
+	}
 }
 
 static void forget_oldest(struct play *play)
