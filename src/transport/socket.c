@@ -113,6 +113,18 @@ static int clear_path(const struct sockaddr_un *address, struct socket_fault *wh
 	return 0;
 }
 
+static const char *bind_remedy(int error)
+{
+	switch (error) {
+	case -ENOENT:
+	case -ENOTDIR: return "make its folder or choose another path";
+	case -EACCES:
+	case -EPERM:
+	case -EROFS: return "choose a folder this user may write to";
+	default: return "choose another path";
+	}
+}
+
 static int bind_and_listen(int fd, const struct sockaddr_un *address, struct socket_fault *why)
 {
 	const char *path = address->sun_path;
@@ -120,7 +132,8 @@ static int bind_and_listen(int fd, const struct sockaddr_un *address, struct soc
 
 	if (bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0) {
 		ret = -errno;
-		return fault(why, ret, "%s: can't create the socket: %s", path, strerror(-ret));
+		return fault(why, ret, "%s: can't create the socket: %s; %s", path, strerror(-ret),
+		             bind_remedy(ret));
 	}
 	if (listen(fd, SOMAXCONN) < 0) {
 		ret = -errno;
