@@ -154,12 +154,12 @@ static int head_advance(struct vhu_queue *queue, struct request *head, struct ho
 		return r;
 	if (*report)
 		holes = queue_report_room(*report);
-	r = request_prepare(head, true, &holes);
+	r = request_prepare(head, &holes);
 	if (r == -EFAULT) {
 		r = request_refuse(head);
 		holes = *report ? queue_report_room(*report) : (struct hole_list){ 0 };
 		if (!r)
-			r = request_prepare(head, true, &holes);
+			r = request_prepare(head, &holes);
 		if (r == -EFAULT)
 			r = request_refuse(head);
 	}
@@ -204,7 +204,7 @@ static int probe(struct vhu_queue *queue, struct request *request, struct hole_r
 	if (!holes.cap)
 		return 1;
 	request->probed = true;
-	r = request_prepare(request, false, &holes);
+	r = request_prepare(request, &holes);
 	if (r == -EAGAIN)
 		queue_report_add(queue, report, &holes, request->chain.head);
 	return r == -EPROTO ? r : 0;

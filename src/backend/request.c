@@ -88,23 +88,24 @@ static int prepare_status(struct request *request, struct translate_view *view,
 	return worst;
 }
 
-static int prepare_all(struct request *request, struct translate_view *view, bool pieces,
+static int prepare_all(struct request *request, struct translate_view *view,
                        struct hole_list *holes)
 {
 	const struct chain *chain = &request->chain;
 	int worst = 0;
 
-	for (unsigned i = 0; i < chain->n; i++) {
+	/* What can't be is not looked up any further. */
+	for (unsigned i = 0; i < chain->n && (!worst || worst == -EAGAIN); i++) {
 		const struct segment *segment = &chain->segments[i];
 		struct iov_list *list = i < chain->n_out ? &request->out : &request->in;
 
 		worst = merge(worst, translate(view, segment->addr, segment->len, segment->perm,
-		                               pieces ? list : NULL, holes));
+		                               list, holes));
 	}
 	return worst;
 }
 
-int request_prepare(struct request *request, bool pieces, struct hole_list *holes)
+int request_prepare(struct request *request, struct hole_list *holes)
 {
 	struct vhu_queue *queue = request->device.queue;
 	struct translate_view *view = retain_view(&queue->retain, &queue->lane->view);
@@ -117,7 +118,7 @@ int request_prepare(struct request *request, bool pieces, struct hole_list *hole
 		if (request->chain.table.len)
 			r = load_table(request, view, holes);
 		if (r == 0)
-			r = prepare_all(request, view, pieces, holes);
+			r = prepare_all(request, view, holes);
 	}
 	/* Without memory for it a request fails like one that is refused. */
 	if (r && r != -EAGAIN && r != -EPROTO)
@@ -234,7 +235,9 @@ VHU_EXPORT void vhu_request_complete(struct vhu_request *device, uint32_t writte
 	list_remove(&request->node);
 	queue->n_issued--;
 	request->written = written;
-	if (request->faulted && request->in.n == 0)
+	iov_list_trim(&request->out);
+	iov_list_trim(&request->in);
+	if (request->faulted && device->in_len == 0)
 		request->written = 0;
 	if (must_hold(queue, request))
 		hold(queue, request);

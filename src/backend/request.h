@@ -13,11 +13,10 @@
 int request_take(struct vhu_queue *queue, struct request **ret);
 
 /*
- * Translates a request as far as it is known, holes to @holes; @pieces: keep the
- * iovecs, for request_issue(). 0: all there; -EAGAIN: holes; -EFAULT: refused for
- * good; -EPROTO: the ring was broken.
+ * Translates a request as far as it is known, holes to @holes. 0: all there;
+ * -EAGAIN: holes; -EFAULT: refused for good; -EPROTO: the ring was broken.
  */
-int request_prepare(struct request *request, bool pieces, struct hole_list *holes);
+int request_prepare(struct request *request, struct hole_list *holes);
 
 /*
  * A part of it was refused: only its status bytes are wanted from here on. If

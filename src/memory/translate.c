@@ -32,6 +32,12 @@ void iov_list_done(struct iov_list *list)
 	*list = (struct iov_list){ 0 };
 }
 
+void iov_list_trim(struct iov_list *list)
+{
+	if (list->cap > IOV_LIST_KEEP)
+		iov_list_done(list);
+}
+
 static int iov_grow(struct iov_list *list)
 {
 	unsigned cap = list->cap ? 2 * list->cap : IOV_LIST_FIRST;

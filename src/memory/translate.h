@@ -62,7 +62,12 @@ struct iov_list {
 
 #define IOV_LIST_MAX 16384u
 
+/* Of more than so many pieces a list does not keep its size after use. */
+#define IOV_LIST_KEEP 512u
+
 void iov_list_done(struct iov_list *list);
+/* After use: gives back what is more than most uses need. The pieces are gone then. */
+void iov_list_trim(struct iov_list *list);
 
 /* The answer of what stands behind the front cache. */
 struct walk {
