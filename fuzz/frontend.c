@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <vhu/log.h>
 
 #define STEPS_MAX  200u
@@ -18,6 +19,7 @@
 #define WAITS_MAX 12
 
 static struct vhu_guestmem *memory;
+static bool loud;
 static struct pollfd fds_before[FDS_MAX];
 
 static void look_at_fds(struct pollfd *fds)
@@ -35,6 +37,13 @@ static void expect_fds_as_before(void)
 	for (int fd = 0; fd < FDS_MAX; fd++)
 		if ((fds[fd].revents & POLLNVAL) != (fds_before[fd].revents & POLLNVAL))
 			fail_msg("fd %d was left behind, or closed", fd);
+}
+
+static void take_line(enum vhu_log_level level, const char *subject, const char *text, void *opaque)
+{
+	assert_true(strlen(subject) < 100 && strlen(text) < 600);
+	if (loud)
+		fprintf(stderr, "%s: %s\n", subject, text);
 }
 
 void expect_result(struct play *play, int result)
@@ -83,6 +92,8 @@ static void map(struct play *play)
 	}
 	result = vhu_iommu_map(play->iommu, first * UNIT, n * UNIT, uva,
 	                       (uint8_t)(1 + target / 32 % 3));
+	if (play->loud)
+		fprintf(stderr, "map of %u units at %u: %d\n", n, first, result);
 	assert_true(result == 0 || result == -EEXIST);
 	if (sure)
 		assert_int_equal(result == 0, free);
@@ -104,6 +115,8 @@ static void unmap(struct play *play)
 	if (n > UNITS - first)
 		n = UNITS - first;
 	result = vhu_iommu_unmap(play->iommu, first * UNIT, n * UNIT);
+	if (play->loud)
+		fprintf(stderr, "unmap of %u units from %u: %d\n", n, first, result);
 	assert_true(result <= 0);
 	if (!result)
 		peer_expect_not_held(play, first, n);
@@ -257,6 +270,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	const uint64_t sizes[FILES] = { FILE_SIZE, FILE_SIZE };
 
+	loud = getenv("FUZZ_LOG") != NULL;
+	vhu_log_set(take_line, NULL, VHU_LOG_DEBUG);
 	fuzz_init();
 	assert_int_equal(vhu_guestmem_new(sizes, FILES, &memory), 0);
 	return 0;
@@ -271,6 +286,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	look_at_fds(fds_before);
 	memset(&play, 0, sizeof(play));
 	play.input = &input;
+	play.loud = loud;
 	wait_set(&play);
 	begin(&play, how);
 	for (unsigned n = 0; n < STEPS_MAX && !input_is_over(&input); n++) {

@@ -62,6 +62,7 @@ struct play {
 	struct vhu_frontend *frontend;
 	struct vhu_guestmem *memory;
 	struct unit units[UNITS];
+	bool loud;       /* FUZZ_LOG in the environment: for a person who looks at one input */
 	unsigned n_lost; /* calls of that callback */
 	int64_t now_ms;
 

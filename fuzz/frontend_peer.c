@@ -2,11 +2,24 @@
 #include "frontend.h"
 
 #include <linux/virtio_config.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #define FEATURES                                                          \
 	(VHU_BIT(VHU_F_PROTOCOL_FEATURES) | VHU_BIT(VIRTIO_F_VERSION_1) | \
 	 VHU_BIT(VIRTIO_F_ACCESS_PLATFORM) | VHU_BIT(28) | VHU_BIT(29))
+
+static void show(const struct play *play, const struct message *message,
+                 enum message_channel channel, const char *who)
+{
+	char text[400];
+
+	if (!play->loud)
+		return;
+	message_describe(message, channel, message->header.flags & VHU_FLAG_REPLY, text,
+	                 sizeof(text));
+	fprintf(stderr, "%s: %s\n", who, text);
+}
 
 static bool ring_runs(const void *opaque, unsigned index)
 {
@@ -79,6 +92,7 @@ static void hear(struct play *play, struct message *message)
 	const struct message_spec *spec;
 
 	expect_legal(message);
+	show(play, message, MESSAGE_MAIN, "front-end");
 	spec = message_spec(MESSAGE_MAIN, message->header.request);
 	if (message->header.request == VHU_FE_SET_BACKEND_REQ_FD) {
 		end_close(&play->back);
@@ -91,6 +105,11 @@ static void hear(struct play *play, struct message *message)
 		else
 			hear_invalidate(play, &message->payload.iotlb);
 	}
+	/* F1: who understands addresses otherwise drops what it was given. */
+	if (message->header.request == VHU_FE_SET_FEATURES &&
+	    !(message->payload.u64 & VHU_BIT(VIRTIO_F_ACCESS_PLATFORM)))
+		for (unsigned i = 0; i < UNITS; i++)
+			play->units[i].held = false;
 	message_close_fds(message);
 	if (spec->reply == MESSAGE_REPLY_ALWAYS || message->header.flags & VHU_FLAG_NEED_REPLY) {
 		assert_true(play->n_asked < ASKED_MAX);
@@ -115,6 +134,7 @@ static void hear_answer(struct play *play, const struct message *reply)
 {
 	struct message_fault why;
 
+	show(play, reply, MESSAGE_BACK, "front-end");
 	assert_true(play->n_requests > 0 || play->garbled);
 	if (play->garbled || !play->n_requests)
 		return;
@@ -193,6 +213,7 @@ static bool answer(struct play *play, bool by_tape, uint64_t value)
 		reply.payload.u64 = by_tape ? value : proper_value(&request);
 		reply.header.size = sizeof(reply.payload.u64);
 	}
+	show(play, &reply, MESSAGE_MAIN, "back-end");
 	end_send(&play->main, &reply);
 	return true;
 }
@@ -218,11 +239,13 @@ static void answer_wrongly(struct play *play)
 	}
 	if (reply.header.size > VHU_PAYLOAD_MAX)
 		play->garbled = true;
+	show(play, &reply, MESSAGE_MAIN, "back-end");
 	end_send(&play->main, &reply);
 }
 
 static void ask(struct play *play, struct message *message)
 {
+	show(play, message, MESSAGE_BACK, "back-end");
 	if (!end_send(&play->back, message) || play->garbled)
 		return;
 	if (message->header.flags & VHU_FLAG_REPLY)
