@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -62,17 +63,18 @@ static int set_mode(const char *path, mode_t mode)
 	return -errno;
 }
 
-/* Until it has its group, the socket is nobody's but ours. */
-static int make_socket(struct listener *listener, const struct listener_options *options, int mode)
+/* @alone: nobody else can connect yet, whatever the umask says. */
+static int make_socket(struct listener *listener, const char *path, bool alone)
 {
-	mode_t before = umask(mode < 0 ? 0 : 0177);
+	mode_t before = 0;
 	char why[240];
 	int error;
 
-	if (mode < 0)
+	if (alone)
+		before = umask(0177);
+	error = vhu_socket_listen(path, &listener->fd, why, sizeof(why));
+	if (alone)
 		umask(before);
-	error = vhu_socket_listen(options->path, &listener->fd, why, sizeof(why));
-	umask(before);
 	if (error)
 		complain("--socket-path: %s", why);
 	return error;
@@ -97,7 +99,7 @@ int listener_open(struct listener *listener, const struct listener_options *opti
 	*listener = (struct listener){ .fd = -1 };
 	if (!options->path)
 		return take_fd(listener, options->fd);
-	error = make_socket(listener, options, mode);
+	error = make_socket(listener, options->path, mode >= 0);
 	if (error)
 		return error;
 	remember(listener, options->path);

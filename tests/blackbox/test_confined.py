@@ -124,6 +124,62 @@ def discarded_space_is_given_back(daemon, folder):
         front_end.close()
 
 
+class LoopDevice:
+  """A file as a block device; needs root."""
+
+  def __init__(self, path):
+    self.path = path
+
+  def __enter__(self):
+    try:
+      done = subprocess.run(['losetup', '--find', '--show', self.path], capture_output=True,
+                            text=True, timeout=LIMIT, check=False)
+    except FileNotFoundError:
+      raise Skip('there is no losetup here') from None
+    if done.returncode:
+      raise Skip('no loop device can be had here')
+    self.name = done.stdout.strip()
+    return self
+
+  def __exit__(self, *_):
+    subprocess.run(['losetup', '--detach', self.name], timeout=LIMIT, check=False)
+
+  def measure(self):
+    subprocess.run(['losetup', '--set-capacity', self.name], timeout=LIMIT, check=True)
+
+
+def a_block_device_is_a_disk(daemon, folder):
+  """Data, zeroes, discards, its lock, and that it grows."""
+  path = disk_of(folder)
+  with LoopDevice(path) as device:
+    for case in [[f'--engine={name}'] for name in ENGINES] + [['--direct']]:
+      os.truncate(path, 0)
+      os.truncate(path, DISK)
+      device.measure()
+      with start(daemon, folder, f'--blk-file={device.name}', *case) as process:
+        front_end = connect(folder, fe.F_FLUSH | fe.F_DISCARD | fe.F_WRITE_ZEROES)
+        true(front_end.offered & fe.F_WRITE_ZEROES, 'zeroes are offered')
+        front_end.start()
+        for number in range(4):
+          equal(front_end.request(fe.OUT, 64 * number, b'b' * 32768)[0], fe.OK)
+        for number, flags in ((0, 0), (1, 1)):
+          ranges = struct.pack('<QII', 64 * number, 64, flags)
+          equal(front_end.request(fe.WRITE_ZEROES, 0, ranges)[0], fe.OK)
+          equal(front_end.request(fe.IN, 64 * number, room=32768), (fe.OK, bytes(32768)))
+        if front_end.offered & fe.F_DISCARD:
+          ranges = struct.pack('<QII', 128, 64, 0)
+          equal(front_end.request(fe.DISCARD, 0, ranges)[0], fe.OK)
+        equal(front_end.request(fe.IN, 192, room=32768), (fe.OK, b'b' * 32768))
+        equal(front_end.request(fe.FLUSH)[0], fe.OK)
+        os.truncate(path, 2 * DISK)
+        device.measure()
+        process.signal(signal.SIGHUP)
+        true(until(lambda p=process: 'has grown to 8 MiB' in p.log()), 'it is told')
+        equal(front_end.request(fe.OUT, DISK // 512, b'c' * 4096)[0], fe.OK)
+        front_end.close()
+        equal(process.end(), 0)
+
+
 def hostile_lists_of_ranges(daemon, folder):
   with start(daemon, folder, '--memory=1M') as process:
     front_end = connect(folder, fe.F_FLUSH | fe.F_DISCARD | fe.F_WRITE_ZEROES)
@@ -228,6 +284,7 @@ if __name__ == '__main__':
       all_threads_are_confined,
       every_engine_works_session_after_session,
       discarded_space_is_given_back,
+      a_block_device_is_a_disk,
       hostile_lists_of_ranges,
       a_full_file_system_is_an_error_of_the_request,
       a_limit_on_files_is_an_error_of_the_request,

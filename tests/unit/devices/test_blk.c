@@ -324,6 +324,7 @@ static struct {
 	struct engine_queue queue;
 	struct transfer last;
 	unsigned n;
+	int error; /* of every transfer */
 } spy;
 
 static int spy_start(const struct storage *storage, unsigned depth, struct engine_queue **ret);
@@ -332,6 +333,7 @@ static void spy_submit(struct engine_queue *queue, struct transfer *transfer)
 {
 	spy.last = *transfer;
 	spy.n++;
+	transfer->error = spy.error;
 	transfer->done(transfer);
 }
 
@@ -390,6 +392,37 @@ static void writes_are_stable_unless_the_driver_flushes(void **state)
 		assert_false(spy.last.durable);
 		fake_stop(&queue);
 	}
+}
+
+/* Whatever a disk suffers, its driver is told by a status and the next request is served. */
+static void errors_of_an_engine_become_a_status(void **state)
+{
+	static const int errors[] = { -EIO, -ENOSPC, -EDQUOT, -EFBIG, -EROFS, -ENOMEM, -ESTALE };
+	static const uint32_t types[] = { VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_FLUSH,
+		                          VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES };
+	struct storage storage = { .fd = -1, .size = DISK, .align = 1, .memory_align = 1 };
+	struct blk_options options = { &storage, &spy_ops, 1, 512, NULL };
+	struct virtio_blk_discard_write_zeroes ranges[32] = { { .num_sectors = htole32(1) },
+		                                              { .num_sectors = htole32(1) } };
+	const unsigned n = sizeof(errors) / sizeof(errors[0]) * sizeof(types) / sizeof(types[0]);
+	struct blk_counters counters;
+	struct vhu_queue queue;
+
+	storage.can_discard = true;
+	fake_start(&queue, &options);
+	blk_ops.features_set(queue.blk, blk_ops.features(queue.blk));
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t type = types[i % 5];
+		size_t len = type == VIRTIO_BLK_T_FLUSH ? 0 : type > VIRTIO_BLK_T_FLUSH ? 32 : 512;
+
+		spy.error = errors[i / 5];
+		assert_int_equal(fake_io(&queue, type, 0, ranges, len), VIRTIO_BLK_S_IOERR);
+		spy.error = 0;
+		assert_int_equal(fake_io(&queue, type, 0, ranges, len), VIRTIO_BLK_S_OK);
+	}
+	blk_count(queue.blk, &counters);
+	assert_int_equal(counters.errors, n);
+	fake_stop(&queue);
 }
 
 static void a_flush_reaches_the_engine_and_an_empty_write_does_not(void **state)
@@ -539,6 +572,7 @@ int main(void)
 		cmocka_unit_test(config_of_any_size_is_padded_with_zeros),
 		cmocka_unit_test(only_the_cache_mode_can_be_set),
 		cmocka_unit_test(writes_are_stable_unless_the_driver_flushes),
+		cmocka_unit_test(errors_of_an_engine_become_a_status),
 		cmocka_unit_test(a_flush_reaches_the_engine_and_an_empty_write_does_not),
 		cmocka_unit_test(a_driver_without_flush_finds_the_cache_off),
 		cmocka_unit_test(the_shape_is_told_in_blocks),
