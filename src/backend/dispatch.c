@@ -66,7 +66,20 @@ void session_update_events(struct session *session)
 	session->main_events = events;
 }
 
-static void send_reply(struct session *session, const struct message *reply)
+/* What waits to be sent; false if something still does, or the session ended by it. */
+static bool flush_replies(struct session *session)
+{
+	int error = channel_waiting(session->main) ? channel_flush(session->main) : 0;
+
+	if (error == -EPIPE)
+		session_close(session, NULL);
+	else if (error && error != -EAGAIN)
+		session_close(session, "replies can't be sent: %s", strerror(-error));
+	return !error;
+}
+
+/* Goes out with those to the messages that are read at the same time. */
+static void queue_reply(struct session *session, const struct message *reply)
 {
 	int error;
 
@@ -78,10 +91,8 @@ static void send_reply(struct session *session, const struct message *reply)
 		message_describe(reply, MESSAGE_MAIN, true, text, sizeof(text));
 		log_debug(session->subject, "-> %s", text);
 	}
-	error = channel_send(session->main, reply);
-	if (error == -EPIPE)
-		session_close(session, NULL);
-	else if (error)
+	error = channel_queue(session->main, reply);
+	if (error)
 		session_close(session, "the reply to %s can't be sent: %s",
 		              message_name(MESSAGE_MAIN, reply->header.request), strerror(-error));
 }
@@ -90,7 +101,7 @@ void session_reply(struct session *session, struct message *reply, uint32_t size
 {
 	reply->header.flags = VHU_FLAG_VERSION | VHU_FLAG_REPLY;
 	reply->header.size = size;
-	send_reply(session, reply);
+	queue_reply(session, reply);
 }
 
 static bool wants_ack(const struct session *session, const struct vhu_header *header)
@@ -230,19 +241,22 @@ static bool session_read_one(struct session *session)
 
 void session_read_main(struct session *session)
 {
-	unsigned n = 0;
-	bool more = true;
+	bool more = true, sent;
 
-	while (session->state == SESSION_OPEN && !session->operation.active && more) {
-		/* Replies are taken before more is asked: the queue of them is bounded. */
-		if (channel_waiting(session->main) && channel_flush(session->main) == -EAGAIN)
-			break;
-		if (n++ == READ_BATCH) {
+	if (session->state != SESSION_OPEN)
+		return;
+	/* Replies are taken before more is asked: the queue of them is bounded. */
+	sent = flush_replies(session);
+	for (unsigned n = 0;
+	     sent && more && session->state == SESSION_OPEN && !session->operation.active; n++) {
+		if (n == READ_BATCH) {
 			loop_schedule(session->loop, &session->work);
 			break;
 		}
 		more = session_read_one(session);
 	}
+	if (session->state == SESSION_OPEN)
+		flush_replies(session);
 	if (session->state != SESSION_OPEN)
 		return;
 	/* All updates there were are applied: what is still open is unsatisfied. */
