@@ -282,5 +282,7 @@ VHU_EXPORT int vhu_frontend_set_features(struct vhu_frontend *fe, uint64_t featu
 	error = exchange_u64(fe, VHU_FE_SET_FEATURES, features);
 	if (error)
 		fe->features = before;
+	else if (!frontend_translates(fe))
+		fe->gave = false;
 	return error;
 }

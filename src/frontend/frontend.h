@@ -85,6 +85,7 @@ struct vhu_frontend {
 	bool negotiated;
 	uint64_t features_offered;
 	uint64_t features;
+	bool gave; /* UPDATEs, to a back-end that has not since been made to drop all */
 	uint64_t protocol_features;
 	uint64_t queues;
 	uint64_t slots;

@@ -23,12 +23,17 @@ int iotlb_send_update(struct vhu_frontend *fe, const struct iommu_answer *answer
 	message.payload.iotlb.uaddr = answer->uva;
 	message.payload.iotlb.perm = answer->perm;
 	error = exchange_start(fe, &message, NULL, miss);
-	if (!error)
-		fe->stats.updates++;
-	return error;
+	if (error)
+		return error;
+	fe->stats.updates++;
+	fe->gave = true;
+	return 0;
 }
 
-/* A back-end that does not translate holds nothing. */
+/*
+ * A back-end that does not translate holds nothing; unless it was given something
+ * while SET_FEATURES was under way, of which it is not known what became.
+ */
 static int invalidate_start(struct iommu_device *device, struct range range)
 {
 	struct vhu_frontend *fe = container_of(device, struct vhu_frontend, device);
@@ -38,7 +43,7 @@ static int invalidate_start(struct iommu_device *device, struct range range)
 	if (fe->busy)
 		return -EDEADLK;
 	fe->invalidation = (struct request){ 0 };
-	if (!frontend_translates(fe))
+	if (!frontend_translates(fe) && !fe->gave)
 		return 0;
 	init(&message, range, VHU_IOTLB_INVALIDATE);
 	fe->invalidation.result = -EINPROGRESS;

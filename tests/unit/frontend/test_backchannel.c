@@ -377,6 +377,37 @@ static void E2_unmap_returns_after_the_acknowledgement(void **state)
 	}
 }
 
+static int miss_and_no_reply(struct fake *fake, const struct message *request)
+{
+	struct message update;
+
+	MUST(!fake_send_miss(fake, 0x1234, 1));
+	MUST(fake_expect_iotlb(fake, VHU_IOTLB_UPDATE, 0x1000, &update));
+	return 0;
+}
+
+/* It may have taken the features, and with them what it asked for. */
+static void E2_unmap_does_not_pass_over_a_back_end_whose_features_are_in_doubt(void **state)
+{
+	struct fake_config config = fake_full;
+	struct fixture f = { 0 };
+
+	assert_int_equal(vhu_iommu_new(&(struct vhu_iommu_config){ 0 }, &f.iommu), 0);
+	assert_int_equal(vhu_iommu_map(f.iommu, 0x1000, 0x8000, UVA, VHU_PERM_RW), 0);
+	config.iommu = f.iommu;
+	config.request = VHU_FE_SET_FEATURES;
+	config.script = miss_and_no_reply;
+	config.timeout_ms = 200;
+	f.fake = fake_new(&config);
+	f.frontend = f.fake->frontend;
+	assert_int_equal(vhu_frontend_negotiate(f.frontend), 0);
+	assert_int_equal(vhu_frontend_set_features(f.frontend, PLATFORM), -ETIMEDOUT);
+	assert_int_not_equal(vhu_iommu_unmap(f.iommu, 0x1000, 0x8000), 0);
+	assert_int_equal(stats(&f).invalidations, 1);
+	assert_int_equal(vhu_iommu_exposed(f.iommu), 0x8000);
+	tear_down(&f);
+}
+
 static void E2_what_was_not_given_is_unmapped_without_a_word(void **state)
 {
 	struct fixture f;
@@ -421,6 +452,8 @@ int main(void)
 		cmocka_unit_test(a_flood_of_misses_is_held_back_and_served),
 		cmocka_unit_test(callbacks_are_told_that_they_cannot_wait),
 		cmocka_unit_test(E2_unmap_returns_after_the_acknowledgement),
+		cmocka_unit_test(
+			E2_unmap_does_not_pass_over_a_back_end_whose_features_are_in_doubt),
 		cmocka_unit_test(E2_what_was_not_given_is_unmapped_without_a_word),
 		cmocka_unit_test(death_between_update_and_acknowledgement_is_noticed),
 	};
