@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <vhu/log.h>
 
+#include "iommu/iommu.h"
+
 #define STEPS_MAX  200u
 #define FDS_MAX    256
 #define TIMEOUT_MS 100
@@ -204,10 +206,34 @@ static void run(struct play *play)
 		assert_int_equal(result, -ENOTCONN);
 }
 
-static void step(struct play *play)
+/* The process that held what an unmap could not take back is known to be dead. */
+static void forget_exposed(struct play *play)
+{
+	vhu_iommu_forget_exposed(play->iommu);
+	assert_int_equal(vhu_iommu_exposed(play->iommu), 0);
+	for (unsigned i = 0; i < UNITS; i++) {
+		struct unit *unit = &play->units[i];
+
+		if (unit->state == UNIT_UNSURE)
+			*unit = (struct unit){ .ever = unit->ever };
+	}
+}
+
+static void look(struct play *play)
 {
 	struct vhu_frontend_stats stats;
+	uint64_t exposed = vhu_iommu_exposed(play->iommu);
 
+	assert_true(exposed % UNIT == 0 && exposed <= UNITS * UNIT);
+	vhu_frontend_stats(play->frontend, &stats);
+	assert_true(stats.updates_refused <= stats.updates);
+	assert_true(vhu_frontend_queues(play->frontend) <= 256);
+	if (input_below(play->input, 4) == 0)
+		forget_exposed(play);
+}
+
+static void step(struct play *play)
+{
 	switch (input_below(play->input, 16)) {
 	case 0: expect_result(play, vhu_frontend_negotiate(play->frontend)); break;
 	case 1: set_features(play); break;
@@ -223,7 +249,7 @@ static void step(struct play *play)
 	case 11: peer_step(play); break;
 	case 12:
 	case 13: vq_step(play); break;
-	case 14: vhu_frontend_stats(play->frontend, &stats); break;
+	case 14: look(play); break;
 	default: play->polite = !play->polite; break;
 	}
 }
@@ -293,6 +319,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		int64_t before = play.now_ms;
 
 		step(&play);
+		assert_true(iommu_check(play.iommu));
 		assert_true(play.now_ms - before <= WAITS_MAX * (TIMEOUT_MS + 2));
 	}
 	end(&play);
