@@ -21,8 +21,6 @@ static void main_ready(struct loop_source *source, uint32_t events)
 		session_close(session, NULL);
 		return;
 	}
-	if (events & EPOLLOUT)
-		channel_flush(session->main);
 	session_read_main(session);
 }
 
