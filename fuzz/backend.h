@@ -47,6 +47,7 @@ struct said {
 struct miss {
 	struct vhu_header header;
 	struct vhu_iotlb iotlb;
+	bool excused; /* it may be nobody's any more, so that it may be asked again (S1) */
 };
 
 #define SAID_MAX   256u

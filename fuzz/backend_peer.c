@@ -247,8 +247,46 @@ static void remember(struct play *play, const struct message *message)
 	said->seq = told_send(&play->told, message, of);
 }
 
+static bool stops(uint32_t request)
+{
+	return request == VHU_FE_GET_VRING_BASE || request == VHU_FE_RESET_DEVICE;
+}
+
+static bool gives(const struct vhu_iotlb *update, const struct vhu_iotlb *miss)
+{
+	return update->type == VHU_IOTLB_UPDATE && miss->iova - update->iova < update->size &&
+	       (update->perm & miss->perm) == miss->perm;
+}
+
+/* An update that gives it, or a stop, makes an orphan of a miss (S9). */
+static void excuse(struct play *play, const struct message *message)
+{
+	for (unsigned i = 0; i < play->n_misses; i++) {
+		struct miss *miss = &play->misses[i];
+
+		if (stops(message->header.request) ||
+		    (message->header.request == VHU_FE_IOTLB_MSG &&
+		     gives(&message->payload.iotlb, &miss->iotlb)))
+			miss->excused = true;
+	}
+}
+
+/* The same of what was said and may be done after the miss was sent. */
+static bool is_excused(const struct play *play, const struct vhu_iotlb *miss)
+{
+	for (unsigned i = 0; i < play->n_said; i++)
+		if (stops(play->said[i].request))
+			return true;
+	for (unsigned i = 0; i < play->told.n_deeds; i++)
+		if (play->told.deeds[i].request == VHU_FE_IOTLB_MSG &&
+		    gives(&play->told.deeds[i].iotlb, miss))
+			return true;
+	return play->told.lost;
+}
+
 void peer_say(struct play *play, struct message *message)
 {
+	excuse(play, message);
 	if (end_send(&play->main, message))
 		remember(play, message);
 	else
@@ -332,6 +370,17 @@ static void hear_reply(struct play *play, const struct message *reply)
 	memmove(play->said, play->said + at + 1, play->n_said * sizeof(play->said[0]));
 }
 
+/* S1: nobody asks for what he has asked for, and was not answered. */
+static void expect_new(const struct play *play, const struct vhu_iotlb *iotlb)
+{
+	for (unsigned i = 0; i < play->n_misses; i++) {
+		const struct miss *miss = &play->misses[i];
+
+		assert_true(miss->excused || miss->iotlb.perm != iotlb->perm ||
+		            miss->iotlb.iova / PAGE != iotlb->iova / PAGE);
+	}
+}
+
 /* S3: no more misses than the window has. A change of configuration wants no reply. */
 static void hear_request(struct play *play, const struct message *message)
 {
@@ -354,22 +403,23 @@ static void hear_request(struct play *play, const struct message *message)
 	assert_true(message->payload.iotlb.perm >= 1 && message->payload.iotlb.perm <= 3);
 	if (play->n_misses == MISSES_MAX)
 		return;
-	play->misses[play->n_misses++] = (struct miss){ message->header, message->payload.iotlb };
+	if (!play->garbled)
+		expect_new(play, &message->payload.iotlb);
+	play->misses[play->n_misses++] = (struct miss){
+		.header = message->header,
+		.iotlb = message->payload.iotlb,
+		.excused = is_excused(play, &message->payload.iotlb),
+	};
 	if (message->header.flags & VHU_FLAG_NEED_REPLY)
 		assert_true(play->n_misses <= PENDING_WINDOW || play->garbled);
 }
 
+/* Misses first: what was said before they were heard may not have been done. */
 void peer_hear(struct play *play)
 {
 	struct message message;
-	int got = 0;
+	int got;
 
-	while (!play->deaf && (got = end_recv(&play->main, &message)) == 1) {
-		hear_reply(play, &message);
-		message_close_fds(&message);
-	}
-	if (got < 0)
-		end_close(&play->main);
 	while ((got = end_recv(&play->back, &message)) == 1) {
 		hear_request(play, &message);
 		message_close_fds(&message);
@@ -378,12 +428,16 @@ void peer_hear(struct play *play)
 		end_close(&play->back);
 		play->n_misses = 0;
 	}
+	while (!play->deaf && (got = end_recv(&play->main, &message)) == 1) {
+		hear_reply(play, &message);
+		message_close_fds(&message);
+	}
+	if (!play->deaf && got < 0)
+		end_close(&play->main);
 }
 
 static void forget_oldest(struct play *play)
 {
-	if (!play->n_misses)
-		return;
 	play->n_misses--;
 	memmove(play->misses, play->misses + 1, play->n_misses * sizeof(play->misses[0]));
 }
@@ -392,22 +446,29 @@ void peer_answer(struct play *play, uint64_t value)
 {
 	struct message message;
 
+	/* An answer to nothing may be taken for one to what has not been heard yet. */
+	peer_hear(play);
+	if (!play->n_misses)
+		play->garbled = true;
 	message_init(&message, VHU_BE_IOTLB_MSG);
 	message.header.flags |= VHU_FLAG_REPLY;
 	message.header.size = sizeof(message.payload.u64);
 	message.payload.u64 = value;
-	if (end_send(&play->back, &message))
+	if (end_send(&play->back, &message) && play->n_misses)
 		forget_oldest(play);
 }
 
 /* Who does not ask for a reply gets none. */
 void peer_grant(struct play *play)
 {
-	struct miss miss = play->misses[0];
-	uint64_t page = miss.iotlb.iova & ~(uint64_t)(PAGE - 1);
+	struct miss miss;
+	uint64_t page;
 
+	peer_hear(play);
 	if (!play->n_misses)
 		return;
+	miss = play->misses[0];
+	page = miss.iotlb.iova & ~(uint64_t)(PAGE - 1);
 	if (page < MEMORY)
 		peer_say_iotlb(play, VHU_IOTLB_UPDATE, page, PAGE, UVA + page, PERM_RW);
 	if (miss.header.flags & VHU_FLAG_NEED_REPLY)
