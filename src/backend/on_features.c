@@ -51,9 +51,10 @@ int on_set_protocol_features(struct session *session, struct message *message)
 }
 
 /* F1: the mode goes, and with it all that the lanes and the cache know. */
-static void mode_flushed(struct session *session)
+static void mode_taken(struct session *session)
 {
-	operation_view(session, session->table, operation_reply);
+	pending_release(session->pending);
+	operation_reply(session);
 }
 
 int on_set_features(struct session *session, struct message *message)
@@ -89,7 +90,9 @@ int on_set_features(struct session *session, struct message *message)
 	}
 	if (had_iova == session_uses_iova(session))
 		return 0;
-	operation_flush(session, mode_flushed);
+	/* At once, and not a flush before: rings would ask for what they lost. */
+	operation_empty(session);
+	operation_view(session, session->table, mode_taken);
 	return HANDLER_REPLIES;
 }
 

@@ -45,12 +45,34 @@ int on_set_vring_base(struct session *session, struct message *message)
 }
 
 /* Changes something of a ring that runs. */
-static int set_running(struct session *session, struct ring *ring, struct lane_command *command)
+static int set_running(struct session *session, struct ring *ring, struct lane_command *command,
+                       void (*then)(struct session *session))
 {
 	command->order = LANE_SET;
 	command->queue = ring->queue;
-	operation_run(session, session_lane(session, ring->queue->index), command, operation_reply);
+	session->operation.ring = ring;
+	operation_run(session, session_lane(session, ring->queue->index), command, then);
 	return HANDLER_REPLIES;
+}
+
+static void adopt_addresses(struct ring *ring, uint64_t desc, uint64_t avail, uint64_t used)
+{
+	ring->config.desc = desc;
+	ring->config.avail = avail;
+	ring->config.used = used;
+	ring->have_addresses = true;
+}
+
+/* What the worker has refused is not remembered for the next start either. */
+static void addresses_set(struct session *session)
+{
+	struct ring *ring = session->operation.ring;
+	struct lane *lane = session_lane(session, ring->queue->index);
+	const struct lane_command *command = &session->operation.commands[lane - session->lanes];
+
+	if (!session->operation.result)
+		adopt_addresses(ring, command->desc, command->avail, command->used);
+	operation_reply(session);
 }
 
 int on_set_vring_addr(struct session *session, struct message *message)
@@ -58,10 +80,6 @@ int on_set_vring_addr(struct session *session, struct message *message)
 	const struct vhu_vring_addr *addr = &message->payload.addr;
 	struct ring *ring = &session->rings[addr->index];
 
-	ring->config.desc = addr->desc;
-	ring->config.avail = addr->avail;
-	ring->config.used = addr->used;
-	ring->have_addresses = true;
 	if (ring->queue) {
 		struct lane_command command = {
 			.set = LANE_SET_ADDRESSES,
@@ -70,8 +88,9 @@ int on_set_vring_addr(struct session *session, struct message *message)
 			.used = addr->used,
 		};
 
-		return set_running(session, ring, &command);
+		return set_running(session, ring, &command, addresses_set);
 	}
+	adopt_addresses(ring, addr->desc, addr->avail, addr->used);
 	operation_start(session, ring, operation_reply);
 	return HANDLER_REPLIES;
 }
@@ -146,7 +165,7 @@ static int set_fd(struct session *session, struct message *message, enum lane_se
 	if (error)
 		return error;
 	if (ring->queue)
-		return set_running(session, ring, &command);
+		return set_running(session, ring, &command, operation_reply);
 	fd_close(mine);
 	*mine = command.fd;
 	return 0;
@@ -179,7 +198,7 @@ int on_set_vring_kick(struct session *session, struct message *message)
 	if (error)
 		return error;
 	if (ring->queue)
-		return set_running(session, ring, &command);
+		return set_running(session, ring, &command, operation_reply);
 	fd_close(&ring->kick_fd);
 	ring->kick_fd = command.fd;
 	ring->kicked = true;
@@ -206,7 +225,7 @@ int on_set_vring_enable(struct session *session, struct message *message)
 		                      "SET_BACKEND_REQ_FD before SET_VRING_ENABLE");
 	ring->enabled = command.enable;
 	if (ring->queue)
-		return set_running(session, ring, &command);
+		return set_running(session, ring, &command, operation_reply);
 	operation_start(session, ring, operation_reply);
 	return HANDLER_REPLIES;
 }

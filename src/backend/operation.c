@@ -63,14 +63,19 @@ void operation_run(struct session *session, struct lane *lane, const struct lane
 		command_send(session, i, template);
 }
 
-void operation_flush(struct session *session, void (*then)(struct session *session))
+void operation_empty(struct session *session)
 {
-	const struct lane_command shoot = { .order = LANE_SHOOT, .range = RANGE_ALL };
-
 	if (iotlb_flush(session->iotlb))
 		session->counters.flushes++;
 	pending_disturb(session->pending, RANGE_ALL);
 	atomic_store_explicit(&session->pressure, false, memory_order_relaxed);
+}
+
+void operation_flush(struct session *session, void (*then)(struct session *session))
+{
+	const struct lane_command shoot = { .order = LANE_SHOOT, .range = RANGE_ALL };
+
+	operation_empty(session);
 	operation_run(session, NULL, &shoot, then);
 }
 

@@ -201,6 +201,8 @@ void session_update_events(struct session *session);
  */
 void operation_run(struct session *session, struct lane *lane, const struct lane_command *template,
                    void (*then)(struct session *session));
+/* Empties the IOTLB's map; what the lanes have of it is to be drained next. */
+void operation_empty(struct session *session);
 /* Drops everything of the IOTLB, then @then. */
 void operation_flush(struct session *session, void (*then)(struct session *session));
 /* Gives the lanes the current table and mode, then @then; drains everything. */

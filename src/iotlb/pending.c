@@ -445,6 +445,18 @@ void pending_restart(struct pending *table)
 	table->seq_answered = table->seq_next - 1;
 }
 
+void pending_release(struct pending *table)
+{
+	for (unsigned perm = 1; perm <= 3; perm++) {
+		while (table->n_live[perm]) {
+			struct miss *miss = table->live[perm][table->n_live[perm] - 1];
+
+			miss_resolve(table, miss, PENDING_FILLED);
+			miss_retire(table, miss);
+		}
+	}
+}
+
 void pending_fail(struct pending *table)
 {
 	pending_restart(table);

@@ -108,6 +108,9 @@ void pending_drop_ring(struct pending *table, unsigned ring);
 /* A new back-channel: orphans are gone, live misses are to be sent again. */
 void pending_restart(struct pending *table);
 
+/* Nothing is translated any more: everybody looks again, and nobody will be asked. */
+void pending_release(struct pending *table);
+
 /* There is no back-channel any more: every waiter is refused. */
 void pending_fail(struct pending *table);
 

@@ -89,6 +89,26 @@ static void M1_clearing_the_bit_drops_the_cache(void **state)
 	rig_free(rig);
 }
 
+/* What waits for a translation is done without one, and not left waiting. */
+static void M1_clearing_the_bit_frees_what_waits(void **state)
+{
+	struct rig *rig = stage_open(state, (struct rig_config){ 0 });
+	const struct rig_ring_config plain = { .gpa = RING_GPA(0) };
+	struct rig_miss miss;
+
+	/* An address that is a plain one, too. */
+	stage_ask(rig, 0, DATA_GPA(3), PAGE, 1);
+	miss = stage_expect_miss(rig, DATA_GPA(3), PERM_WRITE);
+	rig_set_features(rig, 0);
+	assert_int_equal(rig_set_vring_addr(rig, 0, &plain), 0);
+	rig_refuse(rig, &miss);
+	rig_kick(rig, 0);
+	stage_expect_used_quietly(rig, 0, 1, PAGE);
+	stage_expect_filled(rig, DATA_GPA(3), PAGE);
+	rig_expect_no_miss(rig);
+	rig_free(rig);
+}
+
 static void M2_translation_needs_a_back_channel(void **state)
 {
 	struct rig_config config = *(const struct rig_config *)*state;
@@ -201,6 +221,7 @@ int main(void)
 		EACH(M1_without_bit_33_addresses_are_plain),
 		EACH(M1_what_is_sent_again_changes_nothing),
 		EACH(M1_clearing_the_bit_drops_the_cache),
+		EACH(M1_clearing_the_bit_frees_what_waits),
 		EACH(M2_translation_needs_a_back_channel),
 		EACH(M2_without_bit_33_no_back_channel_is_needed),
 		EACH(B1_a_status_is_recorded_and_nothing_else),
