@@ -243,6 +243,8 @@ static bool queue_round(struct vhu_queue *queue)
 	struct hole_report *report = queue_report_open(queue);
 	int r;
 
+	/* The driver's kicks are not asked for from here on: it is owed a look (S7). */
+	queue->owed = true;
 	vring_quiet(&queue->ring);
 	r = queue_issue(queue, &report);
 	if (r == -EAGAIN)

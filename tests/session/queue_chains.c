@@ -112,6 +112,32 @@ static void V1_the_available_index_is_read_again_after_a_miss(void **state)
 	rig_free(rig);
 }
 
+/* Shown while the back-end asks for no kicks, and before it has looked again. */
+static void show_without_kick(void *opaque)
+{
+	struct rig *rig = opaque;
+	const struct vring_buffer buffer = { DATA_IOVA(1), PAGE, true };
+
+	rig_add(rig, 0, &buffer, 1, TOKEN(2));
+	assert_false(vring_driver_kick_needed(rig->rings[0].driver));
+}
+
+static void S7_what_is_shown_while_a_parked_chain_is_issued_is_owed(void **state)
+{
+	struct rig *rig = stage_open(state, (struct rig_config){ 0 });
+	struct rig_miss miss;
+
+	stage_give(rig, 1, 1, PERM_RW);
+	rig_map(rig, DATA_IOVA(0), PAGE, DATA_GPA(0), PERM_RW);
+	stage_ask(rig, 0, DATA_IOVA(0), PAGE, 1);
+	miss = stage_expect_miss(rig, DATA_IOVA(0), PERM_WRITE);
+	rig_at_batch_end(rig, show_without_kick, rig);
+	assert_true(rig_grant(rig, &miss));
+	rig_wait_batch_end(rig);
+	stage_expect_used_in_any_order(rig, 0, 1, 2, PAGE);
+	rig_free(rig);
+}
+
 static void an_indirect_table_is_translated_before_what_it_names(void **state)
 {
 	struct rig *rig = open_indirect(state);
@@ -301,6 +327,7 @@ int main(void)
 		EACH(V1_a_parked_chain_holds_no_pointer),
 		EACH(V1_a_parked_chain_is_translated_whole),
 		EACH(V1_the_available_index_is_read_again_after_a_miss),
+		EACH(S7_what_is_shown_while_a_parked_chain_is_issued_is_owed),
 		EACH(an_indirect_table_is_translated_before_what_it_names),
 		EACH(S2_the_tables_of_the_chains_behind_are_asked_for_too),
 		EACH(S4b_a_refused_table_breaks_the_ring),

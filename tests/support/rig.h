@@ -261,6 +261,12 @@ void rig_release(struct rig *rig);
  * queues share a kernel ring; with one thread for all queues.
  */
 void rig_release_by_next(struct rig *rig);
+/*
+ * The next batch of requests submitted, to whatever queue, runs @then when it
+ * ends, in the thread that submits it; returns when it has.
+ */
+void rig_at_batch_end(struct rig *rig, void (*then)(void *opaque), void *opaque);
+void rig_wait_batch_end(struct rig *rig);
 /* Requests the device was given, since the start; waits for the count. */
 unsigned rig_submitted(struct rig *rig);
 void rig_wait_submitted(struct rig *rig, unsigned n);

@@ -17,11 +17,21 @@ struct rig_device {
 	uint64_t features;
 	unsigned char config[VHU_CONFIG_MAX];
 	_Atomic bool hold;
-	_Atomic bool sweep; /* the next request submitted lets all go that are held */
+	_Atomic bool sweep;         /* the next request submitted lets all go that are held */
+	void (*then)(void *opaque); /* at the end of the next batch, with this: */
+	void *then_opaque;
+	_Atomic int batch; /* an enum rig_batch; written last of these */
 	_Atomic unsigned submitted, refused, resets;
 	pthread_mutex_t lock;
 	int release[RIG_QUEUES_MAX];      /* eventfds of started queues, or -1; under the lock */
 	struct list held[RIG_QUEUES_MAX]; /* the queue's worker alone */
+};
+
+/* What becomes of then. */
+enum rig_batch {
+	BATCH_DONE, /* it has run, or there is none */
+	BATCH_AWAITED,
+	BATCH_OPEN, /* a request of it was submitted */
 };
 
 struct held {
@@ -175,7 +185,9 @@ static void submit(void *dev, struct vhu_queue *queue, struct vhu_request *req)
 {
 	struct rig_device *device = dev;
 	struct held *held = req->priv;
+	int awaited = BATCH_AWAITED;
 
+	atomic_compare_exchange_strong(&device->batch, &awaited, BATCH_OPEN);
 	if (atomic_exchange(&device->sweep, false))
 		sweep(device);
 	if (atomic_load(&device->hold)) {
@@ -186,6 +198,17 @@ static void submit(void *dev, struct vhu_queue *queue, struct vhu_request *req)
 	}
 	atomic_fetch_add(&device->submitted, 1);
 	complete(req);
+}
+
+static void submit_end(void *dev, struct vhu_queue *queue)
+{
+	struct rig_device *device = dev;
+
+	(void)queue;
+	if (atomic_load(&device->batch) != BATCH_OPEN)
+		return;
+	device->then(device->then_opaque);
+	atomic_store(&device->batch, BATCH_DONE);
 }
 
 static void refused(void *dev, struct vhu_queue *queue, struct vhu_request *req)
@@ -210,6 +233,7 @@ const struct vhu_device_ops rig_device_ops = {
 	.queue_start = queue_start,
 	.queue_stop = queue_stop,
 	.submit = submit,
+	.submit_end = submit_end,
 	.refused = refused,
 };
 
@@ -222,6 +246,22 @@ void rig_release_by_next(struct rig *rig)
 {
 	assert_true(rig->config.n_workers <= 1);
 	atomic_store(&rig->device->sweep, true);
+}
+
+void rig_at_batch_end(struct rig *rig, void (*then)(void *opaque), void *opaque)
+{
+	rig->device->then = then;
+	rig->device->then_opaque = opaque;
+	atomic_store(&rig->device->batch, BATCH_AWAITED);
+}
+
+void rig_wait_batch_end(struct rig *rig)
+{
+	for (int ms = 0; atomic_load(&rig->device->batch) != BATCH_DONE; ms++) {
+		if (ms >= PEER_PATIENCE)
+			fail_msg("no batch of requests has ended");
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
 }
 
 void rig_release(struct rig *rig)
