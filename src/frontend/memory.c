@@ -18,6 +18,10 @@ static int send_table(struct vhu_frontend *fe)
 {
 	struct message message;
 
+	/* It was slots that they were shared by, before the back-end offered otherwise. */
+	if (fe->n_regions > VHU_MEMORY_REGIONS_MAX)
+		return frontend_fault(fe, -E2BIG, "memory: %u regions, a table has %u at most",
+		                      fe->n_regions, VHU_MEMORY_REGIONS_MAX);
 	message_init(&message, VHU_FE_SET_MEM_TABLE);
 	message.payload.memory.n = fe->n_regions;
 	for (unsigned i = 0; i < fe->n_regions; i++) {

@@ -167,6 +167,33 @@ static void a_refused_region_is_not_shared(void **state)
 	}
 }
 
+/* Slots are offered first, and not any more once there are more regions than a table has. */
+static void what_slots_were_needed_for_is_no_table(void **state)
+{
+	const uint64_t size = PAGE;
+	struct fake_config config = fake_full;
+	const struct vhu_region *region;
+	struct vhu_guestmem *mem;
+	struct fake *fake;
+	unsigned n;
+
+	assert_int_equal(vhu_guestmem_new(&size, 1, &mem), 0);
+	region = vhu_guestmem_regions(mem, &n);
+	config.request = VHU_FE_SET_OWNER;
+	config.script = refuse;
+	fake = fake_new(&config);
+	assert_int_equal(vhu_frontend_negotiate(fake->frontend), -EREMOTEIO);
+	for (unsigned i = 0; i < 2 * VHU_MEMORY_REGIONS_MAX; i++)
+		assert_int_equal(vhu_frontend_add_memory(fake->frontend, region, 1), 0);
+	fake->config.protocol_features &= ~VHU_BIT(VHU_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
+	assert_int_equal(vhu_frontend_negotiate(fake->frontend), 0);
+	assert_int_equal(vhu_frontend_remove_memory(fake->frontend, region), -E2BIG);
+	assert_int_equal(vhu_frontend_add_memory(fake->frontend, region, 1), -E2BIG);
+	assert_int_equal(fake->kinds[VHU_FE_SET_MEM_TABLE], 0);
+	fake_free(fake);
+	vhu_guestmem_free(mem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +202,7 @@ int main(void)
 		cmocka_unit_test(without_slots_the_whole_table_is_sent),
 		cmocka_unit_test(with_slots_regions_come_and_go_one_by_one),
 		cmocka_unit_test(a_refused_region_is_not_shared),
+		cmocka_unit_test(what_slots_were_needed_for_is_no_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
