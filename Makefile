@@ -10,7 +10,7 @@ JOBS ?=
 BUILD := build
 NINJA = ninja -C $(BUILD) $(if $(JOBS),-j$(JOBS))
 
-.PHONY: all demo demo-vm check fuzz bench install clean help setup configure
+.PHONY: all demo demo-vm check fuzz soak bench install clean help setup configure
 
 all: configure
 	@$(NINJA)
@@ -38,6 +38,10 @@ fuzz:
 	@scripts/setup build check
 	@scripts/fuzz --seconds $(or $(T),600)
 
+soak:
+	@scripts/setup build check
+	@scripts/soak --seconds $(or $(T),3600)
+
 bench: all
 	@scripts/setup bench
 	@meson configure $(BUILD) -Dbenchmarks=true
@@ -58,6 +62,7 @@ help:
 	@echo 'make demo-vm   a Linux guest whose disk is behind a vIOMMU (fetches QEMU and a kernel)'
 	@echo 'make check     every test and rule; SUITES="layers gcc" runs some, scripts/check --list'
 	@echo 'make fuzz      each fuzz target for T=600 seconds, as many at a time as there are CPUs'
+	@echo 'make soak      a back-end at random work for T=3600 seconds, every byte of it judged'
 	@echo 'make bench     every bench program; figures in build/bench/results.jsonl'
 	@echo 'make install   library, headers, programs, man pages; PREFIX=/usr/local DESTDIR='
 	@echo 'make clean     remove build/'

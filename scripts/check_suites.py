@@ -28,8 +28,8 @@ SANITIZERS = {
 }
 
 
-# They have a suite of their own.
-WITHOUT_BLACKBOX = ['--no-suite', 'blackbox']
+# They have suites of their own.
+WITHOUT_OTHERS = ['--no-suite', 'blackbox', '--no-suite', 'soak']
 
 
 class Skip(Exception):
@@ -157,6 +157,11 @@ def fuzz(runner):
   runner.tally.add_program('fuzz', code, output)
 
 
+def soak(runner):
+  for name in ('gcc', 'tsan'):
+    tests(name, '--suite', 'soak')(runner)
+
+
 def demo(runner):
   code, _ = runner.run(program('tools/vhu'), 'demo')
   runner.tally.add_step('vhu demo', code)
@@ -176,16 +181,18 @@ SUITES = [
   Suite('words', script('check-words'), 'words, licence lines, white space'),
   Suite('docs', script('check-docs'), 'paths and tests that the documents name exist'),
   Suite('format', format_, 'house style of C', 'clang-format-14'),
-  Suite('gcc', tests('gcc', *WITHOUT_BLACKBOX), 'build as released, every warning an error; '
+  Suite('gcc', tests('gcc', *WITHOUT_OTHERS), 'build as released, every warning an error; '
         'unit and session tests', 'gcc meson ninja @cmocka'),
-  Suite('clang', tests('clang', *WITHOUT_BLACKBOX), 'the same by clang',
+  Suite('clang', tests('clang', *WITHOUT_OTHERS), 'the same by clang',
         'clang meson ninja @cmocka'),
   Suite('asan', tests('asan'), 'all tests under address and undefined-behaviour sanitizers',
         'gcc meson ninja @cmocka', limit=300),
-  Suite('tsan', tests('tsan', *WITHOUT_BLACKBOX), 'unit and session tests under the thread '
+  Suite('tsan', tests('tsan', *WITHOUT_OTHERS), 'unit and session tests under the thread '
         'sanitizer', 'clang meson ninja @cmocka', limit=300),
   Suite('fuzz', fuzz, 'every fuzz target for 20 s, from its seeds', 'clang meson ninja @cmocka',
         limit=420),
+  Suite('soak', soak, 'a back-end at random work for 20 s, also under the thread sanitizer',
+        'gcc clang meson ninja @cmocka', limit=420),
   Suite('release', release, 'the programs of "make", for what follows', 'meson ninja'),
   Suite('man', man, 'a man page per program that names every option', 'groff'),
   Suite('install', script('check-install'), 'what "make install" leaves works for others'),

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,8 @@ static struct {
 	pthread_mutex_t lock; /* of all but the numbers */
 	uint64_t seed, state;
 	struct lines steps, said;
+	char life[64]; /* for the handler of signals */
+	struct sigaction before[65];
 } record = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static char *next_line(struct lines *lines)
@@ -36,11 +39,30 @@ static void print_lines(const struct lines *lines, const char *what)
 		fprintf(stderr, "%8" PRIu64 " %s\n", i + 1, lines->text[i % LINES_KEPT]);
 }
 
+/* Says whose life it was; what was there before has the last word. */
+static void die(int number)
+{
+	ssize_t ignored = write(STDERR_FILENO, record.life, strlen(record.life));
+
+	(void)ignored;
+	sigaction(number, &record.before[number], NULL);
+}
+
+void record_init(void)
+{
+	static const int numbers[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL };
+	const struct sigaction action = { .sa_handler = die };
+
+	for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		sigaction(numbers[i], &action, &record.before[numbers[i]]);
+}
+
 void record_begin(uint64_t seed)
 {
 	pthread_mutex_lock(&record.lock);
 	record.seed = record.state = seed;
 	record.steps.n = record.said.n = 0;
+	snprintf(record.life, sizeof(record.life), "\nsoak: --seed=%" PRIu64 ": a signal\n", seed);
 	pthread_mutex_unlock(&record.lock);
 }
 

@@ -13,6 +13,9 @@
 
 #include <vhu/log.h>
 
+/* From here on signals that end the process tell the seed, too. */
+void record_init(void);
+
 /* A new life begins: numbers start from @seed, which alone repeats it. */
 void record_begin(uint64_t seed);
 

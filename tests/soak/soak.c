@@ -185,6 +185,7 @@ int main(int argc, char **argv)
 		}
 	}
 	printf("soak: --seed=%" PRIu64 "\n", seed);
+	record_init();
 	vhu_log_set(record_hook, NULL, VHU_LOG_INFO);
 	soak_run(&soak, seed);
 	show(&soak, '\n');
