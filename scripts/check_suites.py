@@ -186,9 +186,9 @@ SUITES = [
   Suite('clang', tests('clang', *WITHOUT_OTHERS), 'the same by clang',
         'clang meson ninja @cmocka'),
   Suite('asan', tests('asan'), 'all tests under address and undefined-behaviour sanitizers',
-        'gcc meson ninja @cmocka', limit=300),
+        'gcc meson ninja @cmocka', limit=700),
   Suite('tsan', tests('tsan', *WITHOUT_OTHERS), 'unit and session tests under the thread '
-        'sanitizer', 'clang meson ninja @cmocka', limit=300),
+        'sanitizer', 'clang meson ninja @cmocka', limit=700),
   Suite('fuzz', fuzz, 'every fuzz target for 20 s, from its seeds', 'clang meson ninja @cmocka',
         limit=420),
   Suite('soak', soak, 'a back-end at random work for 20 s, also under the thread sanitizer',
