@@ -41,7 +41,7 @@ class Skip(Exception):
 
 
 class Suite:
-  def __init__(self, name, function, about, needs='', limit=180):
+  def __init__(self, name, function, about, needs='', limit=400):
     self.name = name
     self.function = function
     self.about = about
