@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <vhu/log.h>
+#include <vhu/sigbus.h>
 
 #include "base/fd.h"
 
@@ -226,9 +227,25 @@ static void connect_second(struct play *play)
 		play->second = peer_connect();
 }
 
+/* A part of a file is gone while the back-end has its turn. */
+static void cut_memory(struct play *play)
+{
+	unsigned what = input_u8(play->input), file = what % FILES;
+	uint64_t size = what / FILES % 4 * PAGE;
+
+	peer_cut(file, size);
+	run_all(play);
+	if (what & 64)
+		device_release(play, UINT32_MAX, false);
+	run_all(play);
+	peer_restore(file);
+}
+
 static void close_something(struct play *play)
 {
-	switch (input_below(play->input, 6)) {
+	switch (input_below(play->input, 8)) {
+	case 6:
+	case 7: cut_memory(play); break;
 	case 4: reconnect(play); break;
 	case 5: connect_second(play); break;
 	case 0: end_close(&play->back); break;
@@ -427,6 +444,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	loud = getenv("FUZZ_LOG") != NULL;
 	fuzz_init();
+	assert_int_equal(vhu_sigbus_install(), 0);
 	peer_init();
 	device_init();
 	return 0;

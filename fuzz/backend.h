@@ -91,6 +91,9 @@ void peer_reset(void);
 /* Where the front-end has a byte; and a change of some, as far as there is memory. */
 char *peer_memory(uint64_t gpa);
 void peer_write(uint64_t gpa, const void *bytes, size_t size);
+/* Makes a file shorter, and as long as it was again: what was cut off is zero. */
+void peer_cut(unsigned file, uint64_t size);
+void peer_restore(unsigned file);
 /* Fails if what was not allowed to change has changed. */
 void peer_check_memory(const struct play *play);
 

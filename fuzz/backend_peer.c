@@ -17,6 +17,7 @@
 enum { EVENT_KICK, EVENT_CALL, EVENT_ERR, EVENTS };
 
 static int files[FILES];
+static uint64_t sizes[FILES]; /* now; FILE_SIZE but for peer_cut() */
 static int events[EVENTS][QUEUES];
 /* Fds that are none of the right kind; 0 is not used. */
 static int strange[PEER_FD_KINDS - 1];
@@ -90,6 +91,7 @@ void peer_init(void)
 		char *at = memory + i * FILE_SIZE;
 
 		files[i] = small_file(FILE_SIZE);
+		sizes[i] = FILE_SIZE;
 		assert_ptr_equal(mmap(at, FILE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
 		                      files[i], 0),
 		                 at);
@@ -125,16 +127,38 @@ void peer_write(uint64_t gpa, const void *bytes, size_t size)
 	memcpy(mirror + gpa, bytes, size);
 }
 
+void peer_cut(unsigned file, uint64_t size)
+{
+	assert_int_equal(ftruncate(files[file], (off_t)size), 0);
+	sizes[file] = size;
+}
+
+void peer_restore(unsigned file)
+{
+	assert_int_equal(ftruncate(files[file], FILE_SIZE), 0);
+	memset(mirror + file * FILE_SIZE + sizes[file], 0, FILE_SIZE - sizes[file]);
+	sizes[file] = FILE_SIZE;
+}
+
+static void check_file(const struct play *play, unsigned file)
+{
+	const char *now = memory + file * FILE_SIZE;
+	char *then = mirror + file * FILE_SIZE;
+
+	if (!memcmp(now, then, sizes[file]))
+		return;
+	for (unsigned i = 0; i < sizes[file]; i++) {
+		if (now[i] == then[i])
+			continue;
+		assert_true(told_allows(&play->told, file, i, PERM_WRITE));
+		then[i] = now[i];
+	}
+}
+
 void peer_check_memory(const struct play *play)
 {
-	if (!memcmp(memory, mirror, MEMORY))
-		return;
-	for (unsigned i = 0; i < MEMORY; i++) {
-		if (memory[i] == mirror[i])
-			continue;
-		assert_true(told_allows(&play->told, i / FILE_SIZE, i % FILE_SIZE, PERM_WRITE));
-		mirror[i] = memory[i];
-	}
+	for (unsigned file = 0; file < FILES; file++)
+		check_file(play, file);
 }
 
 int peer_open_back(struct play *play)
