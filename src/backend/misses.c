@@ -108,6 +108,14 @@ static void wake_starved(struct session *session)
 	}
 }
 
+static void unhalt(struct vhu_queue *queue)
+{
+	if (!atomic_load_explicit(&queue->halted_seen, memory_order_relaxed))
+		return;
+	atomic_store_explicit(&queue->unhalt, true, memory_order_release);
+	queue_wake(queue);
+}
+
 /* S4b: an update of a ring's page outweighs its refusal, wherever that has got to. */
 static void ring_updated(struct vhu_queue *queue)
 {
@@ -120,10 +128,7 @@ static void ring_updated(struct vhu_queue *queue)
 	if (atomic_compare_exchange_strong_explicit(&slot->state, &refused, SLOT_FILLED,
 	                                            memory_order_acq_rel, memory_order_acquire))
 		return;
-	if (!atomic_load_explicit(&queue->halted_seen, memory_order_relaxed))
-		return;
-	atomic_store_explicit(&queue->unhalt, true, memory_order_release);
-	queue_wake(queue);
+	unhalt(queue);
 }
 
 void misses_updated(struct session *session, struct range range)
@@ -223,6 +228,22 @@ void misses_stopped(struct session *session, unsigned ring)
 	if (!session->n_running && session->back)
 		pending_unsend(session->pending, channel_drop_waiting(session->back));
 	/* What it had asked for and not sent has made room. */
+	wake_starved(session);
+}
+
+void misses_moved(struct session *session, struct ring *ring)
+{
+	struct vhu_queue *queue = ring->queue;
+	unsigned index = ring->config.num;
+	struct slot *slot = &queue->slots[index];
+
+	slot->waiting -= (uint16_t)pending_drop(session->pending, queue->index, index);
+	slot->verdict = 0;
+	/* acq_rel: if a refusal was taken, halted_seen tells; pairs with slot_take() */
+	atomic_exchange_explicit(&slot->state, slot->waiting ? SLOT_WAITING : SLOT_FILLED,
+	                         memory_order_acq_rel);
+	queue_wake(queue);
+	unhalt(queue);
 	wake_starved(session);
 }
 

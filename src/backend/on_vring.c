@@ -55,6 +55,12 @@ static int set_running(struct session *session, struct ring *ring, struct lane_c
 	return HANDLER_REPLIES;
 }
 
+static bool is_at(const struct ring *ring, const struct lane_command *command)
+{
+	return ring->config.desc == command->desc && ring->config.avail == command->avail &&
+	       ring->config.used == command->used;
+}
+
 static void adopt_addresses(struct ring *ring, uint64_t desc, uint64_t avail, uint64_t used)
 {
 	ring->config.desc = desc;
@@ -70,8 +76,10 @@ static void addresses_set(struct session *session)
 	struct lane *lane = session_lane(session, ring->queue->index);
 	const struct lane_command *command = &session->operation.commands[lane - session->lanes];
 
-	if (!session->operation.result)
+	if (!session->operation.result && !is_at(ring, command)) {
 		adopt_addresses(ring, command->desc, command->avail, command->used);
+		misses_moved(session, ring);
+	}
 	operation_reply(session);
 }
 

@@ -261,6 +261,8 @@ void misses_close(struct session *session, const char *why);
 void misses_send(struct session *session);
 /* The ring has no queue any more; if it was the last, nothing more is said (S6). */
 void misses_stopped(struct session *session, unsigned ring);
+/* The ring's pages are others now: what the old ones were asked for means nothing to it. */
+void misses_moved(struct session *session, struct ring *ring);
 /* Judges answered misses, once all updates read so far are applied. */
 void misses_judge(struct session *session);
 /* A report of holes from a lane. */

@@ -396,29 +396,53 @@ bool pending_has_answered(const struct pending *table)
 	return !list_is_empty(&table->answered);
 }
 
-void pending_drop_ring(struct pending *table, unsigned ring)
+/* Takes waiters of a ring, or the one with this slot, from a miss; how many. */
+static unsigned drop_waiters(struct pending *table, struct miss *miss, unsigned ring, bool any_slot,
+                             unsigned slot)
 {
+	struct waiter **link = &miss->waiters;
+	unsigned n = 0;
+
+	while (*link) {
+		struct waiter *waiter = *link;
+
+		if (waiter->ring != ring || (!any_slot && waiter->slot != slot)) {
+			link = &waiter->next;
+			continue;
+		}
+		*link = waiter->next;
+		waiter->next = table->free_waiters;
+		table->free_waiters = waiter;
+		n++;
+	}
+	return n;
+}
+
+static unsigned drop(struct pending *table, unsigned ring, bool any_slot, unsigned slot)
+{
+	unsigned n = 0;
+
 	for (unsigned perm = 1; perm <= 3; perm++) {
 		/* From the end: retiring closes the gap behind us. */
 		for (unsigned at = table->n_live[perm]; at-- > 0;) {
 			struct miss *miss = table->live[perm][at];
-			struct waiter **link = &miss->waiters;
 
-			while (*link) {
-				struct waiter *waiter = *link;
-
-				if (waiter->ring != ring) {
-					link = &waiter->next;
-					continue;
-				}
-				*link = waiter->next;
-				waiter->next = table->free_waiters;
-				table->free_waiters = waiter;
-			}
+			n += drop_waiters(table, miss, ring, any_slot, slot);
 			if (!miss->waiters)
 				miss_retire(table, miss);
 		}
 	}
+	return n;
+}
+
+void pending_drop_ring(struct pending *table, unsigned ring)
+{
+	drop(table, ring, true, 0);
+}
+
+unsigned pending_drop(struct pending *table, unsigned ring, unsigned slot)
+{
+	return drop(table, ring, false, slot);
 }
 
 /* What a mute front-end was asked and has not given: nobody knows whether it heard. */

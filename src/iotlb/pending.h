@@ -104,6 +104,8 @@ bool pending_has_answered(const struct pending *table);
 
 /* The ring stopped: nobody of it waits any more; sent misses become orphans. */
 void pending_drop_ring(struct pending *table, unsigned ring);
+/* The same of one waiter. For how many misses it waited. */
+unsigned pending_drop(struct pending *table, unsigned ring, unsigned slot);
 
 /* A new back-channel: orphans are gone, live misses are to be sent again. */
 void pending_restart(struct pending *table);
