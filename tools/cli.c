@@ -12,6 +12,7 @@ struct command {
 };
 
 static const struct command commands[] = {
+	{ "bench", "measure a back-end, with and without an IOMMU", bench_main },
 	{ "demo", "drive a disk daemon through its device IOTLB and show what happens", demo_main },
 };
 

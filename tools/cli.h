@@ -11,6 +11,7 @@ enum {
 	EXIT_INTERRUPTED = 130,
 };
 
+int bench_main(int argc, char **argv);
 int demo_main(int argc, char **argv);
 
 #endif

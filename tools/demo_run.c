@@ -11,6 +11,7 @@
 /* How long a request may take before something is wrong. */
 #define PATIENCE_MS 10000
 
+#define MIB         1048576.0
 #define CANARY      0xc5
 
 /* Word @i of the disk; no two pages are alike. */
@@ -120,16 +121,30 @@ static int finish_one(struct demo *demo)
 	return 0;
 }
 
+static void show(const struct demo *demo, struct progress *progress, const char *what,
+                 uint64_t done)
+{
+	int64_t now = progress_now_ns();
+	double seconds = (double)(now - progress->start_ns) / 1e9;
+	struct vhu_frontend_stats stats;
+
+	if (!progress_due(progress, now))
+		return;
+	vhu_frontend_stats(demo->frontend, &stats);
+	progress_show(progress, now, "%-8s %6.0f of %.0f MiB  %6.0f MiB/s  %llu misses", what,
+	              (double)done / MIB, (double)demo->size / MIB, (double)done / MIB / seconds,
+	              (unsigned long long)stats.misses);
+}
+
 /* Keeps DEMO_DEPTH requests in flight over the whole disk. */
 static int sweep(struct demo *demo, uint32_t type, const char *what, uint64_t *ret_bytes)
 {
 	const uint64_t n = demo->size / DEMO_IO_BYTES;
 	uint64_t started = 0, finished = 0;
-	struct vhu_frontend_stats stats;
 	struct progress progress;
 	int error = 0;
 
-	progress_start(&progress, what, demo->size);
+	progress_start(&progress);
 	while (finished < n && !error) {
 		if (started < n && started - finished < DEMO_DEPTH) {
 			error = start_one(demo, type, scatter(started++, n) * DEMO_IO_BYTES);
@@ -138,8 +153,7 @@ static int sweep(struct demo *demo, uint32_t type, const char *what, uint64_t *r
 		error = finish_one(demo);
 		*ret_bytes += error ? 0 : DEMO_IO_BYTES;
 		finished++;
-		vhu_frontend_stats(demo->frontend, &stats);
-		progress_show(&progress, finished * DEMO_IO_BYTES, stats.misses);
+		show(demo, &progress, what, finished * DEMO_IO_BYTES);
 	}
 	progress_end(&progress);
 	return error;

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "progress.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
-
-#define INTERVAL_NS INT64_C(100000000)
-#define MIB         1048576.0
 
 int64_t progress_now_ns(void)
 {
@@ -16,34 +14,32 @@ int64_t progress_now_ns(void)
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-void progress_start(struct progress *progress, const char *what, uint64_t total)
+void progress_start(struct progress *progress)
 {
-	*progress = (struct progress){ .what = what,
-		                       .total = total,
-		                       .start_ns = progress_now_ns(),
+	int64_t now = progress_now_ns();
+
+	*progress = (struct progress){ .start_ns = now,
+		                       .shown_ns = now,
 		                       .live = isatty(STDERR_FILENO) };
 }
 
-void progress_show(struct progress *progress, uint64_t done, uint64_t misses)
+void progress_show(struct progress *progress, int64_t now_ns, const char *format, ...)
 {
-	int64_t now;
-	double seconds;
+	va_list args;
 
-	if (!progress->live)
-		return;
-	now = progress_now_ns();
-	if (now - progress->shown_ns < INTERVAL_NS)
-		return;
-	progress->shown_ns = now;
-	seconds = (double)(now - progress->start_ns) / 1e9;
-	fprintf(stderr, "\r%-8s %6.0f of %.0f MiB  %6.0f MiB/s  %llu misses\033[K", progress->what,
-	        (double)done / MIB, (double)progress->total / MIB,
-	        seconds > 0 ? (double)done / MIB / seconds : 0, (unsigned long long)misses);
+	fputc('\r', stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputs("\033[K", stderr);
 	fflush(stderr);
+	progress->shown_ns = now_ns;
+	progress->shown = true;
 }
 
 void progress_end(struct progress *progress)
 {
-	if (progress->live && progress->shown_ns)
-		fprintf(stderr, "\r\033[K");
+	if (progress->shown)
+		fputs("\r\033[K", stderr);
+	progress->shown = false;
 }

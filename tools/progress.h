@@ -7,17 +7,23 @@
 #include <stdint.h>
 
 struct progress {
-	const char *what;
-	uint64_t total; /* bytes */
 	int64_t start_ns, shown_ns;
-	bool live;
+	bool live, shown;
 };
 
 int64_t progress_now_ns(void);
 
-void progress_start(struct progress *progress, const char *what, uint64_t total);
-/* @misses since the start of the work. Cheap enough for each request. */
-void progress_show(struct progress *progress, uint64_t done, uint64_t misses);
+void progress_start(struct progress *progress);
+
+/* Whether it is time to show a line; cheap enough for each request. */
+static inline bool progress_due(const struct progress *progress, int64_t now_ns)
+{
+	return progress->live && now_ns - progress->shown_ns >= INT64_C(200000000);
+}
+
+/* Shows a line in place of the last one. */
+void progress_show(struct progress *progress, int64_t now_ns, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 /* Clears the line. */
 void progress_end(struct progress *progress);
 
