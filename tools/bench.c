@@ -13,6 +13,7 @@ static const struct bench_kind {
 	int (*run)(int argc, char **argv);
 } kinds[] = {
 	{ "blk", "a disk: requests per second, latency, translations", bench_blk_main },
+	{ "net", "a network device: frames per second, loss, translations", bench_net_main },
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))

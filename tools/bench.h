@@ -7,5 +7,6 @@
 #define PEER_PATIENCE_MS 2000
 
 int bench_blk_main(int argc, char **argv);
+int bench_net_main(int argc, char **argv);
 
 #endif
