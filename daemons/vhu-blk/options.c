@@ -78,7 +78,8 @@ static const struct argp_option table[] = {
 	{ "serial", KEY_SERIAL, "TEXT", 0, "Serial number, 20 bytes at most (default: none)" },
 	{ NULL, 0, NULL, 0, "How it is served:", 4 },
 	{ "engine", KEY_ENGINE, "NAME", 0,
-	  "auto, io_uring, threads or inline (default: auto, which looks at the file)" },
+	  "auto, io_uring, threads or inline (default: auto, which looks at the file); null "
+	  "moves no data, to measure the rest" },
 	{ "direct", KEY_DIRECT, NULL, 0, "Go past the page cache (O_DIRECT)" },
 	{ "locking", KEY_LOCKING, "HOW", 0,
 	  "auto or off: lock the file, as QEMU does, while it is in use (default: auto)" },
@@ -106,11 +107,8 @@ struct word {
 };
 
 static const struct word engines[] = {
-	{ "auto", ENGINE_AUTO },
-	{ "io_uring", ENGINE_URING },
-	{ "threads", ENGINE_THREADS },
-	{ "inline", ENGINE_INLINE },
-	{ 0 },
+	{ "auto", ENGINE_AUTO },     { "io_uring", ENGINE_URING }, { "threads", ENGINE_THREADS },
+	{ "inline", ENGINE_INLINE }, { "null", ENGINE_NULL },      { 0 },
 };
 
 static const struct word lockings[] = {

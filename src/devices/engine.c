@@ -37,6 +37,10 @@ const struct engine_ops *engine_choose(enum engine_kind wanted, const struct sto
                                        const char **ret_why)
 {
 	*ret_why = NULL;
+	if (wanted == ENGINE_NULL) {
+		*ret_why = "engine null: no data is moved; what is read is whatever was there";
+		return &engine_null;
+	}
 	if (storage->bytes) {
 		if (wanted != ENGINE_AUTO)
 			*ret_why = "a disk in memory needs no engine; it is copied from and to";
@@ -46,6 +50,7 @@ const struct engine_ops *engine_choose(enum engine_kind wanted, const struct sto
 	case ENGINE_INLINE: return &engine_inline;
 	case ENGINE_THREADS: return &engine_threads;
 	case ENGINE_URING: return ring_or_threads(ret_why);
+	case ENGINE_NULL:
 	case ENGINE_AUTO: break;
 	}
 	return storage->in_memory ? &engine_inline : ring_or_threads(ret_why);

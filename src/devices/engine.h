@@ -70,13 +70,15 @@ struct engine_queue {
 	int fd; /* readable when something is to be reaped; -1: nothing ever is */
 };
 
-extern const struct engine_ops engine_inline, engine_threads, engine_uring, engine_memory;
+extern const struct engine_ops engine_inline, engine_threads, engine_uring, engine_memory,
+	engine_null;
 
 enum engine_kind {
 	ENGINE_AUTO,
 	ENGINE_URING,
 	ENGINE_THREADS,
 	ENGINE_INLINE,
+	ENGINE_NULL, /* moves nothing: for tests of speed */
 };
 
 /*

@@ -334,6 +334,8 @@ static void the_engine_fits_the_storage(void **state)
 		{ ENGINE_URING, &tmpfs, ring },
 		{ ENGINE_THREADS, &tmpfs, &engine_threads },
 		{ ENGINE_INLINE, &direct, &engine_inline },
+		{ ENGINE_NULL, &memory, &engine_null },
+		{ ENGINE_NULL, &cached, &engine_null },
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -344,12 +346,44 @@ static void the_engine_fits_the_storage(void **state)
 	}
 }
 
+static void count_done(struct transfer *transfer)
+{
+	transfer->refusals++;
+}
+
+static void the_null_engine_moves_nothing(void **state)
+{
+	char disk[512] = "disk", buffer[512] = "buffer";
+	const struct storage memory = { .fd = -1, .bytes = disk, .size = sizeof(disk) };
+	static const enum transfer_op ops[] = { TRANSFER_READ, TRANSFER_WRITE, TRANSFER_FLUSH,
+		                                TRANSFER_ZERO };
+	struct engine_queue *queue;
+
+	assert_int_equal(engine_start(&engine_null, &memory, 4, &queue), 0);
+	for (unsigned i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		struct iovec iov = { buffer, sizeof(buffer) };
+		struct transfer t = { .done = count_done,
+			              .op = ops[i],
+			              .iov = &iov,
+			              .n_iov = 1,
+			              .left = sizeof(buffer) };
+
+		queue->ops->submit(queue, &t);
+		assert_int_equal(t.refusals, 1);
+		assert_int_equal(t.error, 0);
+	}
+	assert_string_equal(disk, "disk");
+	assert_string_equal(buffer, "buffer");
+	queue->ops->stop(queue);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(results_move_a_transfer_on),
 		cmocka_unit_test(endless_refusals_end),
 		cmocka_unit_test(the_engine_fits_the_storage),
+		cmocka_unit_test(the_null_engine_moves_nothing),
 		cmocka_unit_test(random_requests_match_a_shadow),
 		cmocka_unit_test(more_pieces_than_a_call_takes),
 		cmocka_unit_test(a_shrunken_file_gives_errors),
