@@ -29,7 +29,7 @@ SANITIZERS = {
 
 
 # They have suites of their own.
-WITHOUT_OTHERS = ['--no-suite', 'blackbox', '--no-suite', 'soak']
+WITHOUT_OTHERS = ['--no-suite', 'blackbox', '--no-suite', 'soak', '--no-suite', 'trap']
 
 
 class Skip(Exception):
@@ -162,6 +162,11 @@ def soak(runner):
     tests(name, '--suite', 'soak')(runner)
 
 
+def trap(runner):
+  for name in ('gcc', 'asan', 'tsan'):
+    tests(name, '--suite', 'trap')(runner)
+
+
 def demo(runner):
   code, _ = runner.run(program('tools/vhu'), 'demo')
   runner.tally.add_step('vhu demo', code)
@@ -185,14 +190,16 @@ SUITES = [
         'unit and session tests', 'gcc meson ninja @cmocka'),
   Suite('clang', tests('clang', *WITHOUT_OTHERS), 'the same by clang',
         'clang meson ninja @cmocka'),
-  Suite('asan', tests('asan'), 'all tests under address and undefined-behaviour sanitizers',
-        'gcc meson ninja @cmocka', limit=700),
+  Suite('asan', tests('asan', '--no-suite', 'trap'), 'all other tests under address and '
+        'undefined-behaviour sanitizers', 'gcc meson ninja @cmocka', limit=700),
   Suite('tsan', tests('tsan', *WITHOUT_OTHERS), 'unit and session tests under the thread '
         'sanitizer', 'clang meson ninja @cmocka', limit=700),
   Suite('fuzz', fuzz, 'every fuzz target for 20 s, from its seeds', 'clang meson ninja @cmocka',
         limit=420),
   Suite('soak', soak, 'a back-end at random work for 20 s, also under the thread sanitizer',
         'gcc clang meson ninja @cmocka', limit=420),
+  Suite('trap', trap, 'pages trapped behind their invalidation, also under the sanitizers',
+        'gcc clang meson ninja @cmocka', limit=600),
   Suite('release', release, 'the programs of "make", for what follows', 'meson ninja'),
   Suite('man', man, 'a man page per program that names every option', 'groff'),
   Suite('install', script('check-install'), 'what "make install" leaves works for others'),

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "frames.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "disk.h"
+#include "verdict.h"
+
+/* Those of the run that goes on; for the handler. */
+static struct frames *_Atomic current;
+
+static uint64_t canary_seed(const struct frame *frame)
+{
+	return pattern_mix(~(frame->iova ^ frame->round << 20));
+}
+
+/* The back-end's pointer, wherever it is or was. */
+static char *their_ptr(const struct frames_region *region)
+{
+	return region->theirs ? region->theirs : region->barrier;
+}
+
+static struct frame *find(struct frames *frames, const char *addr, char **ret_page)
+{
+	for (unsigned i = 0; i < FRAMES_REGIONS; i++) {
+		const struct frames_region *region = &frames->regions[i];
+		char *theirs = their_ptr(region);
+		uint64_t offset = (uint64_t)(addr - theirs);
+
+		if (!theirs || addr < theirs || offset >= region->size)
+			continue;
+		*ret_page = theirs + offset / PAGE * PAGE;
+		return &frames->all[region->first + offset / PAGE];
+	}
+	return NULL;
+}
+
+/* Tells, and lets the thread go on: the run ends in good order. */
+static void on_fault(int signal_number, siginfo_t *info, void *context)
+{
+	struct frames *frames = atomic_load(&current);
+	int error = errno;
+	struct frame *frame;
+	char *page;
+
+	(void)context;
+	frame = frames ? find(frames, info->si_addr, &page) : NULL;
+	if (!frame) {
+		signal(signal_number, SIG_DFL);
+		return;
+	}
+	verdict_set(VERDICT_VIOLATION,
+	            "%s: %s touched the page at iova 0x%" PRIx64 ", byte %u, in frame %u, after %s "
+	            "of round %" PRIu64 " was acknowledged",
+	            frames->subject, disk_thread_name(), atomic_load(&frame->iova),
+	            (unsigned)((uintptr_t)info->si_addr % PAGE), (unsigned)(frame - frames->all),
+	            atomic_load(&frame->way), atomic_load(&frame->round));
+	mprotect(page, PAGE, PROT_READ | PROT_WRITE);
+	errno = error;
+}
+
+static void catch_faults(void)
+{
+	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER };
+
+	sigaction(SIGSEGV, &action, NULL);
+}
+
+static void add_region(struct frames *frames, unsigned i, unsigned n)
+{
+	unsigned n_regions;
+	const struct vhu_region *shared = vhu_guestmem_regions(frames->mem, &n_regions);
+
+	frames->regions[i] = (struct frames_region){
+		.first = frames->n,
+		.n = n,
+		.fd = shared[i].fd,
+		.gpa = shared[i].gpa,
+		.uva = shared[i].uva,
+		.size = shared[i].size,
+	};
+	frames->n += n;
+}
+
+static void free_region(struct frames *frames, const struct frames_region *region)
+{
+	for (unsigned f = region->first; f < region->first + region->n; f++) {
+		if (f < frames->n_fixed)
+			continue;
+		frames->all[f].state = FRAME_FREE;
+		frames->free[frames->n_free++] = f;
+	}
+}
+
+int frames_init(struct frames *frames, const char *subject, unsigned n_fixed, unsigned n,
+                unsigned n_second)
+{
+	const uint64_t sizes[FRAMES_REGIONS] = { (uint64_t)(n_fixed + n) * PAGE,
+		                                 (uint64_t)n_second * PAGE };
+	int error;
+
+	memset(frames, 0, sizeof(*frames));
+	if (n_fixed + n + n_second > FRAMES_MAX)
+		return -E2BIG;
+	error = vhu_guestmem_new(sizes, FRAMES_REGIONS, &frames->mem);
+	if (error)
+		return error;
+	frames->subject = subject;
+	frames->ours = vhu_guestmem_ptr(frames->mem, 0, PAGE);
+	frames->n_fixed = n_fixed;
+	add_region(frames, 0, n_fixed + n);
+	add_region(frames, 1, n_second);
+	for (unsigned i = 0; i < n_fixed; i++)
+		frames->all[i].state = FRAME_USED;
+	atomic_store(&current, frames);
+	catch_faults();
+	return 0;
+}
+
+void frames_done(struct frames *frames)
+{
+	atomic_store(&current, NULL);
+	frames_readmit(frames, 1);
+	vhu_guestmem_free(frames->mem);
+	frames->mem = NULL;
+}
+
+/* A second mapping of the file, beside ours. */
+bool frames_shared(struct frames *frames, unsigned i)
+{
+	struct frames_region *region = &frames->regions[i];
+	unsigned long start, end, inode;
+	struct stat st;
+	char line[512];
+	FILE *maps = fopen("/proc/self/maps", "re");
+
+	region->theirs = NULL;
+	fstat(region->fd, &st);
+	while (maps && fgets(line, sizeof(line), maps))
+		if (sscanf(line, "%lx-%lx %*s %*x %*s %lu", &start, &end, &inode) == 3 &&
+		    inode == st.st_ino && end - start == region->size && start != region->uva)
+			region->theirs = (char *)start;
+	if (maps)
+		fclose(maps);
+	if (!region->theirs) {
+		verdict_set(VERDICT_FAULT, "%s: the back-end has not mapped region %u",
+		            frames->subject, i);
+		return false;
+	}
+	free_region(frames, region);
+	return true;
+}
+
+void frames_withhold(struct frames *frames, unsigned i)
+{
+	unsigned kept = 0;
+
+	frames_lift(frames, 0);
+	for (unsigned f = 0; f < frames->n_free; f++)
+		if (!frame_is_in(frames, frames->free[f], i))
+			frames->free[kept++] = frames->free[f];
+	frames->n_free = kept;
+}
+
+void frames_removed(struct frames *frames, unsigned i, uint64_t round, const char *way)
+{
+	struct frames_region *region = &frames->regions[i];
+	char *theirs = region->theirs;
+
+	for (unsigned f = region->first; f < region->first + region->n; f++) {
+		atomic_store(&frames->all[f].round, round);
+		atomic_store(&frames->all[f].way, way);
+	}
+	region->theirs = NULL;
+	/* Another thread may have got the place meanwhile: then nothing is trapped. */
+	if (mmap(theirs, region->size, PROT_NONE,
+	         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
+	         0) == theirs)
+		region->barrier = theirs;
+}
+
+void frames_readmit(struct frames *frames, unsigned i)
+{
+	struct frames_region *region = &frames->regions[i];
+
+	if (region->barrier)
+		munmap(region->barrier, region->size);
+	region->barrier = NULL;
+}
+
+unsigned frames_take(struct frames *frames, uint64_t random)
+{
+	unsigned i, frame;
+
+	if (!frames->n_free)
+		frames_lift(frames, 0);
+	i = (unsigned)(random % frames->n_free);
+	frame = frames->free[i];
+	frames->free[i] = frames->free[--frames->n_free];
+	frames->all[frame].state = FRAME_USED;
+	return frame;
+}
+
+static void protect(struct frames *frames, unsigned frame, int prot)
+{
+	for (unsigned i = 0; i < FRAMES_REGIONS; i++) {
+		const struct frames_region *region = &frames->regions[i];
+
+		if (!frame_is_in(frames, frame, i) || !region->theirs)
+			continue;
+		if (mprotect(region->theirs + (uint64_t)(frame - region->first) * PAGE, PAGE, prot))
+			verdict_set(VERDICT_FAULT, "%s: mprotect(): %s", frames->subject,
+			            strerror(errno));
+	}
+}
+
+void frame_mark(struct frames *frames, unsigned i, enum frame_state state, uint64_t iova,
+                uint64_t round, const char *way)
+{
+	struct frame *frame = &frames->all[i];
+
+	/* The handler has them before it can be needed. */
+	atomic_store(&frame->iova, iova);
+	atomic_store(&frame->round, round);
+	atomic_store(&frame->way, way);
+	if (state == FRAME_TRAPPED)
+		protect(frames, i, PROT_NONE);
+	else if (state == FRAME_READ_ONLY)
+		protect(frames, i, PROT_READ);
+	else if (frame->state == FRAME_READ_ONLY)
+		protect(frames, i, PROT_READ | PROT_WRITE);
+	if (state == FRAME_CANARY)
+		pattern_fill(frame_ptr(frames, i), canary_seed(frame));
+	frame->state = state;
+}
+
+void frame_put_away(struct frames *frames, unsigned frame, enum frame_state state, uint64_t iova,
+                    uint64_t round, const char *way)
+{
+	frame_mark(frames, frame, state, iova, round, way);
+	frames->away[(frames->away_at + frames->n_away++) % FRAMES_MAX] = frame;
+}
+
+static void look(struct frames *frames, unsigned i)
+{
+	const struct frame *frame = &frames->all[i];
+	const void *page = frame_ptr(frames, i);
+
+	if (frame->state != FRAME_CANARY || pattern_is(page, canary_seed(frame)))
+		return;
+	verdict_set(VERDICT_VIOLATION,
+	            "%s: the page at iova 0x%" PRIx64 ", byte %u, in frame %u, was written after "
+	            "%s of round %" PRIu64 " was acknowledged",
+	            frames->subject, atomic_load(&frame->iova),
+	            pattern_differs(page, canary_seed(frame)), i, atomic_load(&frame->way),
+	            atomic_load(&frame->round));
+}
+
+void frame_lift(struct frames *frames, unsigned i)
+{
+	struct frame *frame = &frames->all[i];
+
+	look(frames, i);
+	if (frame->state == FRAME_TRAPPED || frame->state == FRAME_READ_ONLY)
+		protect(frames, i, PROT_READ | PROT_WRITE);
+	frame->state = FRAME_USED;
+}
+
+void frames_lift(struct frames *frames, unsigned keep)
+{
+	while (frames->n_away > keep) {
+		unsigned frame = frames->away[frames->away_at++ % FRAMES_MAX];
+
+		frames->n_away--;
+		frame_lift(frames, frame);
+		frames->all[frame].state = FRAME_FREE;
+		frames->free[frames->n_free++] = frame;
+	}
+}
+
+void frames_look(struct frames *frames)
+{
+	for (unsigned i = 0; i < frames->n_away; i++)
+		look(frames, frames->away[(frames->away_at + i) % FRAMES_MAX]);
+}
