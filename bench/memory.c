@@ -9,12 +9,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "figures.h"
 #include "memory/memtable.h"
-#include "pairs.h"
-#include "results.h"
 
-#define RUNS    9u
-#define SECONDS 0.05
 #define MOST_MS 5.0
 #define TIB     (UINT64_C(1) << 40)
 #define SLOT    (UINT64_C(1) << 20)
@@ -65,21 +62,12 @@ static void bench_done(struct bench *b)
 	close(b->fd);
 }
 
-static int measure(struct bench *b, const char *name, double bar)
+static int measure(struct bench *b, const char *name, struct bar bar)
 {
-	const struct contender contender = { run_add, b };
-	double value = pairs_alone(&contender, RUNS, SECONDS) / 1e6;
-	const struct result result = {
-		.bench = "memory",
-		.name = name,
-		.value = value,
-		.unit = "ms",
-		.against = isfinite(bar) ? "5 ms" : NULL,
-		.ratio = isfinite(bar) ? value / MOST_MS : RESULT_NONE,
-		.bar = bar,
-	};
+	const struct contender contender = { "memory table", run_add, b };
+	const struct figure figure = { name, 0, FIGURE_ALONE, bar, "ms", 1e-6 };
 
-	return result_add(&result);
+	return figures_measure("memory", &contender, 1, &figure, 1);
 }
 
 static int bench_terabyte(void)
@@ -92,7 +80,7 @@ static int bench_terabyte(void)
 	if (!table)
 		return 1;
 	memtable_put(table);
-	err = measure(&b, "map and unmap 1 TiB", 1);
+	err = measure(&b, "map and unmap 1 TiB", (struct bar){ BAR_MOST, MOST_MS });
 	bench_done(&b);
 	return err;
 }
@@ -114,7 +102,7 @@ static int bench_slots(void)
 		b.region.gpa = b.region.uva += 2 * SLOT;
 	}
 	if (!err)
-		err = measure(&b, "add slot 509 and let it go", RESULT_NONE);
+		err = measure(&b, "add slot 509 and let it go", (struct bar){ BAR_NONE });
 	bench_done(&b);
 	return err;
 }
@@ -123,7 +111,7 @@ int main(void)
 {
 	int err;
 
-	pairs_pin();
+	pairs_pin(0);
 	err = bench_terabyte() | bench_slots();
 	if (err)
 		fprintf(stderr, "memory: the figures are not complete\n");

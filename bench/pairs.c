@@ -2,11 +2,13 @@
 #include "pairs.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <time.h>
 
-#define NS_A_SECOND 1e9
+#define NS_A_SECOND     1e9
+#define SECONDS_DEFAULT 1.0
 
 static volatile uint64_t sink;
 
@@ -21,8 +23,11 @@ uint64_t pairs_now(void)
 static double run(const struct contender *contender, uint64_t n)
 {
 	uint64_t start = pairs_now();
+	uint64_t result = contender->run(contender->opaque, n);
 
-	sink += contender->run(contender->opaque, n);
+	if (contender->timed)
+		return (double)result;
+	sink += result;
 	return (double)(pairs_now() - start);
 }
 
@@ -40,62 +45,76 @@ static uint64_t calibrate(const struct contender *contender, double seconds)
 	}
 }
 
-static int compare(const void *a, const void *b)
+void pairs_turns(const struct contender *contenders, unsigned n, double seconds, struct turns *ret)
 {
-	double x = *(const double *)a, y = *(const double *)b;
+	uint64_t times[CONTENDERS_MAX];
 
-	return (x > y) - (x < y);
+	assert(n && n <= CONTENDERS_MAX);
+	for (unsigned i = 0; i < n; i++)
+		times[i] = calibrate(&contenders[i], seconds);
+	for (unsigned round = 0; round < PAIRS; round++)
+		for (unsigned i = 0; i < n; i++)
+			ret->ns[i][round] = run(&contenders[i], times[i]) / (double)times[i];
 }
 
-/* Sorts. */
-static double quantile(double *values, unsigned n, double q)
+struct spread turns_ratio(const struct turns *turns, unsigned first, unsigned second)
 {
-	qsort(values, n, sizeof(*values), compare);
-	return values[(unsigned)(q * (n - 1) + 0.5)];
+	double ratios[PAIRS];
+
+	for (unsigned i = 0; i < PAIRS; i++)
+		ratios[i] = turns->ns[first][i] / turns->ns[second][i];
+	return spread_of(ratios, PAIRS);
 }
 
-void pairs_measure(const struct contender *first, const struct contender *second, unsigned n_pairs,
-                   double seconds, struct pairing *ret)
+struct spread turns_ns(const struct turns *turns, unsigned contender)
 {
-	uint64_t n = calibrate(first, seconds), m = calibrate(second, seconds);
-	double mine[PAIRS_MAX], theirs[PAIRS_MAX], ratios[PAIRS_MAX];
+	double ns[PAIRS];
 
-	assert(n_pairs && n_pairs <= PAIRS_MAX);
-	for (unsigned i = 0; i < n_pairs; i++) {
-		mine[i] = run(first, n) / (double)n;
-		theirs[i] = run(second, m) / (double)m;
-		ratios[i] = mine[i] / theirs[i];
-	}
-	ret->ns = quantile(mine, n_pairs, 0.5);
-	ret->against_ns = quantile(theirs, n_pairs, 0.5);
-	ret->ratio = quantile(ratios, n_pairs, 0.5);
-	ret->low = quantile(ratios, n_pairs, 0.25);
-	ret->high = quantile(ratios, n_pairs, 0.75);
+	for (unsigned i = 0; i < PAIRS; i++)
+		ns[i] = turns->ns[contender][i];
+	return spread_of(ns, PAIRS);
 }
 
-double pairs_alone(const struct contender *contender, unsigned n_runs, double seconds)
+double pairs_seconds(void)
 {
-	uint64_t n = calibrate(contender, seconds);
-	double ns[PAIRS_MAX];
+	const char *wanted = getenv("VHU_BENCH_SECONDS");
+	double seconds = wanted ? strtod(wanted, NULL) : 0;
 
-	assert(n_runs && n_runs <= PAIRS_MAX);
-	for (unsigned i = 0; i < n_runs; i++)
-		ns[i] = run(contender, n) / (double)n;
-	return quantile(ns, n_runs, 0.5);
+	return seconds > 0 ? seconds : SECONDS_DEFAULT;
 }
 
-void pairs_pin(void)
+double pairs_seconds_brief(void)
 {
-	cpu_set_t may, one;
+	return pairs_seconds() / 10;
+}
 
-	/* A machine that refuses gives noisier figures, no wrong ones. */
-	if (sched_getaffinity(0, sizeof(may), &may))
-		return;
+/* Those of the process's first thread, before it was kept on one. */
+static cpu_set_t processors;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void find_processors(void)
+{
+	if (sched_getaffinity(0, sizeof(processors), &processors))
+		CPU_SET(0, &processors);
+}
+
+unsigned pairs_processors(void)
+{
+	pthread_once(&once, find_processors);
+	return (unsigned)CPU_COUNT(&processors);
+}
+
+void pairs_pin(unsigned i)
+{
+	cpu_set_t one;
+
+	i %= pairs_processors();
 	for (int cpu = CPU_SETSIZE - 1; cpu >= 0; cpu--) {
-		if (!CPU_ISSET(cpu, &may))
+		if (!CPU_ISSET(cpu, &processors) || i-- > 0)
 			continue;
 		CPU_ZERO(&one);
 		CPU_SET(cpu, &one);
+		/* A machine that refuses gives noisier figures, no wrong ones. */
 		(void)sched_setaffinity(0, sizeof(one), &one);
 		return;
 	}

@@ -2,8 +2,22 @@
 #include "results.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+static const char *const kinds[] = {
+	[BAR_NONE] = NULL,
+	[BAR_MOST] = "most",
+	[BAR_LEAST] = "least",
+};
+
+static const char *const verdicts[] = {
+	[VERDICT_NONE] = NULL,
+	[VERDICT_HOLDS] = "holds",
+	[VERDICT_BROKEN] = "broken",
+	[VERDICT_NOISY] = "noisy",
+};
 
 static void number(FILE *out, const char *key, double value)
 {
@@ -13,51 +27,92 @@ static void number(FILE *out, const char *key, double value)
 		fprintf(out, ", \"%s\": null", key);
 }
 
-static const char *holds(const struct result *result)
+static void word(FILE *out, const char *key, const char *value)
 {
-	if (!isfinite(result->ratio) || !isfinite(result->bar))
-		return "null";
-	return result->ratio <= result->bar ? "true" : "false";
+	if (value)
+		fprintf(out, ", \"%s\": \"%s\"", key, value);
+	else
+		fprintf(out, ", \"%s\": null", key);
 }
 
-static void line_print(FILE *out, const struct result *result)
+/* Of one value alone: all in one place. */
+static struct spread judged(const struct result *result)
 {
+	if (result->spread)
+		return *result->spread;
+	return (struct spread){ result->value, result->value, result->value };
+}
+
+static void line_print(FILE *out, const struct result *result, enum verdict verdict)
+{
+	const struct spread *spread = result->spread;
+
 	fprintf(out, "{\"bench\": \"%s\", \"case\": \"%s\"", result->bench, result->name);
 	number(out, "value", result->value);
-	fprintf(out, ", \"unit\": \"%s\"", result->unit);
-	if (result->against)
-		fprintf(out, ", \"against\": \"%s\"", result->against);
-	else
-		fputs(", \"against\": null", out);
-	number(out, "ratio", result->ratio);
-	number(out, "bar", result->bar);
-	fprintf(out, ", \"holds\": %s}\n", holds(result));
+	word(out, "unit", result->unit);
+	word(out, "against", result->against);
+	number(out, "ratio", spread && result->against ? spread->median : NAN);
+	number(out, "low", spread ? spread->low : NAN);
+	number(out, "high", spread ? spread->high : NAN);
+	number(out, "bar", result->bar.kind ? result->bar.value : NAN);
+	word(out, "bound", kinds[result->bar.kind]);
+	word(out, "verdict", verdicts[verdict]);
+	fprintf(out, ", \"repetitions\": %u}\n", result->repetitions);
 }
 
-static void text_print(const struct result *result)
+static void text_print(const struct result *result, enum verdict verdict)
 {
-	printf("%-6s %-36s %10.2f %s", result->bench, result->name, result->value, result->unit);
-	if (result->against)
-		printf("  %8.4gx %s", result->ratio, result->against);
-	if (isfinite(result->bar))
-		printf("  (bar %.4gx: %s)", result->bar,
-		       result->ratio <= result->bar ? "holds" : "does not hold");
+	const struct spread *spread = result->spread;
+
+	printf("%-6s %-52s %12.2f %s", result->bench, result->name, result->value, result->unit);
+	if (spread && result->against)
+		printf("  %.4gx %s", spread->median, result->against);
+	if (spread)
+		printf(" [%.4g..%.4g]", spread->low, spread->high);
+	if (verdict)
+		printf("  (at %s %.4g: %s)", kinds[result->bar.kind], result->bar.value,
+		       verdicts[verdict]);
 	putchar('\n');
 	fflush(stdout);
 }
 
-int result_add(const struct result *result)
+static FILE *open_results(void)
 {
 	const char *path = getenv("VHU_BENCH_RESULTS");
-	FILE *out;
-	int err = 0;
 
-	text_print(result);
-	out = fopen(path ? path : "build/bench/results.jsonl", "ae");
+	return fopen(path ? path : "build/bench/results.jsonl", "ae");
+}
+
+static int close_results(FILE *out)
+{
+	return fclose(out) ? -errno : 0;
+}
+
+int result_add(const struct result *result)
+{
+	struct spread spread = judged(result);
+	enum verdict verdict = bar_judge(result->bar, &spread);
+	FILE *out;
+
+	text_print(result, verdict);
+	out = open_results();
 	if (!out)
 		return -errno;
-	line_print(out, result);
-	if (fclose(out))
-		err = -errno;
-	return err;
+	line_print(out, result, verdict);
+	return close_results(out);
+}
+
+int result_skip(const char *bench, const char *name, const char *why)
+{
+	FILE *out;
+
+	printf("%-6s %-52s skipped: %s\n", bench, name, why);
+	out = open_results();
+	if (!out)
+		return -errno;
+	fprintf(out, "{\"bench\": \"%s\", \"case\": \"%s\"", bench, name);
+	word(out, "verdict", "skipped");
+	word(out, "why", why);
+	fputs("}\n", out);
+	return close_results(out);
 }

@@ -8,22 +8,23 @@
 #ifndef BENCH_RESULTS_H
 #define BENCH_RESULTS_H
 
-#include <math.h>
-
-/* For a ratio or a bar that does not exist. */
-#define RESULT_NONE NAN
+#include "judge.h"
 
 struct result {
 	const char *bench;
 	const char *name; /* the case */
 	double value;
 	const char *unit;
-	const char *against; /* NULL: nothing */
-	double ratio;        /* value / that of against */
-	double bar;          /* most the ratio may be */
+	const char *against;         /* NULL: nothing */
+	const struct spread *spread; /* of the ratio; without @against of the value; may be NULL */
+	struct bar bar;              /* of what has the spread, or of the value */
+	unsigned repetitions;        /* because it was noisy */
 };
 
 /* Plain words, without quotes and backslashes. 0 or -errno. */
 int result_add(const struct result *result);
+
+/* A figure that can't be had here, and why. 0 or -errno. */
+int result_skip(const char *bench, const char *name, const char *why);
 
 #endif

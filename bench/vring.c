@@ -12,15 +12,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "figures.h"
 #include "iotlb/iotlb.h"
 #include "memory/memtable.h"
-#include "pairs.h"
-#include "results.h"
 #include "vring/driver.h"
 #include "vring/vring.h"
 
-#define PAIRS     9u
-#define SECONDS   0.05
 #define LINES     4096u /* front cache of a worker */
 
 #define NUM       256u
@@ -122,7 +119,7 @@ static void ring_init(struct bench *b)
 
 static void bench_init(struct bench *b, const struct shape *shape, bool iommu)
 {
-	*b = (struct bench){ .shape = shape, .seed = 88172645463325252u };
+	*b = (struct bench){ .shape = shape, .seed = PAIRS_SEED };
 	memory_init(b);
 	must(translate_view_init(&b->view, LINES) == 0, "no memory");
 	if (iommu) {
@@ -216,22 +213,22 @@ static uint64_t run_batches(void *opaque, uint64_t n)
 static int bench_shape(const struct shape *shape)
 {
 	struct bench plain, iommu;
-	struct contender first, second;
-	struct pairing p;
-	char name[64];
+	const struct contender contenders[] = {
+		{ "IOTLB", run_batches, &iommu },
+		{ "memory table", run_batches, &plain },
+	};
+	char names[2][64];
+	const struct figure figures[] = {
+		{ names[0], 1, FIGURE_ALONE, .unit = "ns/request" },
+		{ names[1], 0, 1, .unit = "ns/request" },
+	};
 	int err;
 
 	bench_init(&plain, shape, false);
 	bench_init(&iommu, shape, true);
-	first = (struct contender){ run_batches, &iommu };
-	second = (struct contender){ run_batches, &plain };
-	pairs_measure(&first, &second, PAIRS, SECONDS, &p);
-	snprintf(name, sizeof(name), "%s, memory table", shape->name);
-	err = result_add(&(struct result){ "vring", name, p.against_ns, "ns/request", NULL,
-	                                   RESULT_NONE, RESULT_NONE });
-	snprintf(name, sizeof(name), "%s, IOTLB", shape->name);
-	err |= result_add(&(struct result){ "vring", name, p.ns, "ns/request", "memory table",
-	                                    p.ratio, RESULT_NONE });
+	snprintf(names[0], sizeof(names[0]), "%s, memory table", shape->name);
+	snprintf(names[1], sizeof(names[1]), "%s, IOTLB", shape->name);
+	err = figures_measure("vring", contenders, 2, figures, 2);
 	bench_done(&plain);
 	bench_done(&iommu);
 	return err;
@@ -246,7 +243,7 @@ int main(void)
 	};
 	int err = 0;
 
-	pairs_pin();
+	pairs_pin(0);
 	printf("ring of %u, batches of %u, %u pages of data, front cache of %u lines\n", NUM, BATCH,
 	       PAGES, LINES);
 	for (unsigned i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)

@@ -5,14 +5,14 @@
  *
  * Thread: one.
  */
-#ifndef BENCH_LIST_H
-#define BENCH_LIST_H
+#ifndef BENCH_SORTED_H
+#define BENCH_SORTED_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct list_entry {
-	struct list_entry *next, *prev;
+struct sorted_entry {
+	struct sorted_entry *next, *prev;
 	uint64_t iova;
 	uint64_t uaddr;
 	uint64_t uoffset;
@@ -21,20 +21,20 @@ struct list_entry {
 	uint8_t perm;
 };
 
-struct list_tlb {
-	struct list_entry *first;
-	struct list_entry *pool;
+struct sorted {
+	struct sorted_entry *first;
+	struct sorted_entry *pool;
 	uint64_t n, cap;
 };
 
 /* False: no memory. */
-bool list_init(struct list_tlb *tlb, uint64_t cap);
-void list_done(struct list_tlb *tlb);
+bool sorted_init(struct sorted *tlb, uint64_t cap);
+void sorted_done(struct sorted *tlb);
 
 /* Within the cap; not there before. */
-void list_insert(struct list_tlb *tlb, uint64_t iova, uint64_t uaddr, uint64_t size, uint8_t perm);
+void sorted_insert(struct sorted *tlb, uint64_t iova, uint64_t uaddr, uint64_t size, uint8_t perm);
 
 /* Memory at @iova; 0: none. */
-uint64_t list_find(const struct list_tlb *tlb, uint64_t iova, uint8_t perm);
+uint64_t sorted_find(const struct sorted *tlb, uint64_t iova, uint8_t perm);
 
 #endif
