@@ -68,6 +68,10 @@ struct vhu_server_config {
  * @unsatisfied: misses answered by a zero reply without the translation
  * @evicted: entries dropped for the bound
  * @flushes: times the whole cache was dropped
+ * @main_reads: system calls that read the main channel
+ * @main_sends: system calls that sent replies on it
+ * @back_reads: system calls that read the back-channel
+ * @back_sends: system calls that sent misses on it
  */
 struct vhu_stats {
 	uint64_t requests;
@@ -86,6 +90,10 @@ struct vhu_stats {
 	uint64_t unsatisfied;
 	uint64_t evicted;
 	uint64_t flushes;
+	uint64_t main_reads;
+	uint64_t main_sends;
+	uint64_t back_reads;
+	uint64_t back_sends;
 };
 
 /**

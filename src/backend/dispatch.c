@@ -16,7 +16,7 @@
 #include "base/log.h"
 
 /* Messages handled before other sockets and queues have their turn. */
-#define READ_BATCH 32u
+#define READ_BATCH 64u
 
 typedef int handler_fn(struct session *session, struct message *message);
 
@@ -56,10 +56,13 @@ void session_update_events(struct session *session)
 	slow_watch(session);
 	if (session->main_source.fd < 0)
 		return;
-	/* Nothing is read before what waits has been sent. */
+	/*
+	 * Nothing is read before what waits has been sent, nor during an operation;
+	 * but most end before anything comes that would wake us in vain.
+	 */
 	if (channel_waiting(session->main))
 		events |= EPOLLOUT;
-	else if (!session->operation.active)
+	else if (!session->operation.active || !session->main_pressing)
 		events |= EPOLLIN;
 	if (events != session->main_events)
 		loop_change(session->loop, &session->main_source, events);
@@ -151,6 +154,7 @@ void session_finish(struct session *session, int result)
 
 	operation->active = false;
 	operation->ring = NULL;
+	session->main_pressing = false;
 	if (session->state != SESSION_OPEN) {
 		session_closing(session);
 		return;
@@ -159,7 +163,8 @@ void session_finish(struct session *session, int result)
 	if (result ||
 	    message_spec(MESSAGE_MAIN, operation->request.request)->reply != MESSAGE_REPLY_ALWAYS)
 		session_answer(session, &operation->request, result, strerror(-result));
-	loop_schedule(session->loop, &session->work);
+	if (!session->reading)
+		loop_schedule(session->loop, &session->work);
 }
 
 static bool ring_runs(const void *opaque, unsigned index)
@@ -245,6 +250,10 @@ void session_read_main(struct session *session)
 
 	if (session->state != SESSION_OPEN)
 		return;
+	session->reading = true;
+	/* An update that belongs to a reply may have come since the last read. */
+	if (pending_has_answered(session->pending))
+		channel_expect(session->main);
 	/* Replies are taken before more is asked: the queue of them is bounded. */
 	sent = flush_replies(session);
 	for (unsigned n = 0;
@@ -255,6 +264,7 @@ void session_read_main(struct session *session)
 		}
 		more = session_read_one(session);
 	}
+	session->reading = false;
 	if (session->state == SESSION_OPEN)
 		flush_replies(session);
 	if (session->state != SESSION_OPEN)

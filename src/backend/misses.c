@@ -401,11 +401,7 @@ int misses_open(struct session *session, struct channel *channel)
 {
 	int error;
 
-	if (session->back) {
-		loop_remove(session->loop, &session->back_source);
-		channel_free(session->back);
-		session->back = NULL;
-	}
+	session_close_back(session);
 	session->back_events = EPOLLIN;
 	error = loop_add(session->loop, &session->back_source, channel_fd(channel), EPOLLIN,
 	                 back_ready);
@@ -424,16 +420,11 @@ int misses_open(struct session *session, struct channel *channel)
 
 void misses_close(struct session *session, const char *why)
 {
-	if (session->back) {
-		if (session->state == SESSION_OPEN)
-			log_error(session->subject,
-			          "the back-channel is lost: %s; accesses that need a translation "
-			          "fail",
-			          why);
-		loop_remove(session->loop, &session->back_source);
-		channel_free(session->back);
-		session->back = NULL;
-	}
+	if (session->back && session->state == SESSION_OPEN)
+		log_error(session->subject,
+		          "the back-channel is lost: %s; accesses that need a translation fail",
+		          why);
+	session_close_back(session);
 	/* At the session's end what waits is rewound by the stop of its ring, and not failed. */
 	if (session->state != SESSION_OPEN)
 		return;

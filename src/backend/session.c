@@ -21,6 +21,8 @@ static void main_ready(struct loop_source *source, uint32_t events)
 		session_close(session, NULL);
 		return;
 	}
+	session->main_pressing = session->operation.active;
+	channel_expect(session->main);
 	session_read_main(session);
 }
 
@@ -206,6 +208,31 @@ void session_closing(struct session *session)
 	operation_run(session, NULL, &leave, closing_left);
 }
 
+void session_close_main(struct session *session)
+{
+	struct channel_stats stats = channel_stats(session->main);
+
+	session->counters.main_reads += stats.reads;
+	session->counters.main_sends += stats.sends;
+	loop_remove(session->loop, &session->main_source);
+	channel_free(session->main);
+	session->main = NULL;
+}
+
+void session_close_back(struct session *session)
+{
+	struct channel_stats stats;
+
+	if (!session->back)
+		return;
+	stats = channel_stats(session->back);
+	session->counters.back_reads += stats.reads;
+	session->counters.back_sends += stats.sends;
+	loop_remove(session->loop, &session->back_source);
+	channel_free(session->back);
+	session->back = NULL;
+}
+
 void session_close(struct session *session, const char *format, ...)
 {
 	char why[300];
@@ -222,12 +249,10 @@ void session_close(struct session *session, const char *format, ...)
 		log_info(session->subject, "the front-end has gone");
 	}
 	session->state = SESSION_CLOSING;
-	loop_remove(session->loop, &session->main_source);
 	/* What is already queued may be the very reply that says why. */
 	channel_flush(session->main);
 	misses_close(session, "the session ends");
-	channel_free(session->main);
-	session->main = NULL;
+	session_close_main(session);
 	session_closing(session);
 }
 
@@ -239,6 +264,18 @@ bool session_peer_gone(const struct session *session)
 static uint64_t read_counter(const _Atomic uint64_t *counter)
 {
 	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void add_traffic(const struct session *session, struct vhu_stats *stats)
+{
+	const struct channel_stats none = { 0 };
+	struct channel_stats main = session->main ? channel_stats(session->main) : none;
+	struct channel_stats back = session->back ? channel_stats(session->back) : none;
+
+	stats->main_reads = session->counters.main_reads + main.reads;
+	stats->main_sends = session->counters.main_sends + main.sends;
+	stats->back_reads = session->counters.back_reads + back.reads;
+	stats->back_sends = session->counters.back_sends + back.sends;
 }
 
 void session_stats(const struct session *session, struct vhu_stats *ret)
@@ -256,6 +293,7 @@ void session_stats(const struct session *session, struct vhu_stats *ret)
 		.evicted = iotlb.evicted,
 		.flushes = session->counters.flushes,
 	};
+	add_traffic(session, ret);
 	for (unsigned i = 0; i < session->n_lanes; i++) {
 		const struct lane *lane = &session->lanes[i];
 

@@ -106,6 +106,8 @@ struct session {
 	struct channel *main;
 	struct loop_source main_source;
 	uint32_t main_events;   /* what main_source waits for */
+	bool main_pressing;     /* something has come during an operation */
+	bool reading;           /* in session_read_main() */
 	struct loop_task work;  /* goes on after an operation */
 	struct mailbox reports; /* from the lanes */
 
@@ -143,6 +145,8 @@ struct session {
 
 	struct {
 		uint64_t misses, updates, invalidations, refused, unsatisfied, flushes;
+		/* of channels that are closed */
+		uint64_t main_reads, main_sends, back_reads, back_sends;
 	} counters;
 };
 
@@ -158,6 +162,9 @@ void session_closing(struct session *session);
 /* Whether the front-end has already gone, read or not. */
 bool session_peer_gone(const struct session *session);
 void session_stats(const struct session *session, struct vhu_stats *ret);
+/* Closes a channel, if it is open, and keeps its numbers. */
+void session_close_main(struct session *session);
+void session_close_back(struct session *session);
 bool session_check(const struct session *session);
 
 static inline bool session_uses_iova(const struct session *session)

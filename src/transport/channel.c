@@ -15,8 +15,8 @@
 #define HEADER_SIZE sizeof(struct vhu_header)
 /* The payloads of all that is sent often fit a slot. */
 #define INLINE_SIZE 64u
-/* Messages of one sendmsg(2). */
-#define BATCH_MAX 64u
+/* Messages of one sendmsg(2): a whole window of misses. */
+#define BATCH_MAX 128u
 
 /* A message that waits to be sent. Its fds are closed once its first byte is out. */
 struct slot {
@@ -35,7 +35,7 @@ struct channel {
 	unsigned first;
 	unsigned n_waiting;
 	size_t sent;
-	uint64_t sends;
+	struct channel_stats stats; /* but for the reads, which the receiver counts */
 	struct slot slots[CHANNEL_QUEUE_MAX];
 };
 
@@ -96,7 +96,15 @@ int channel_fd(const struct channel *channel)
 
 int channel_recv(struct channel *channel, struct message *ret)
 {
-	return receiver_next(&channel->receiver, channel->fd, ret);
+	int r = receiver_next(&channel->receiver, channel->fd, ret);
+
+	channel->stats.received += r > 0;
+	return r;
+}
+
+void channel_expect(struct channel *channel)
+{
+	receiver_expect(&channel->receiver);
 }
 
 const struct message_fault *channel_fault(const struct channel *channel)
@@ -194,6 +202,7 @@ static void pop_first(struct channel *channel)
 	channel->first = (channel->first + 1) % CHANNEL_QUEUE_MAX;
 	channel->n_waiting--;
 	channel->sent = 0;
+	channel->stats.sent++;
 }
 
 /* @n bytes more are out. */
@@ -225,7 +234,7 @@ int channel_flush(struct channel *channel)
 		if (first->n_fds)
 			attach_fds(first, &msg, &control);
 		do {
-			channel->sends++;
+			channel->stats.sends++;
 			n = sendmsg(channel->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 		} while (n < 0 && errno == EINTR);
 		if (n < 0)
@@ -264,7 +273,10 @@ unsigned channel_drop_waiting(struct channel *channel)
 	return dropped;
 }
 
-uint64_t channel_sends(const struct channel *channel)
+struct channel_stats channel_stats(const struct channel *channel)
 {
-	return channel->sends;
+	struct channel_stats stats = channel->stats;
+
+	stats.reads = channel->receiver.reads;
+	return stats;
 }

@@ -39,8 +39,13 @@ int channel_fd(const struct channel *channel);
  * they came with, header or payload. Whether a header is that of a request or of
  * a reply is told by its REPLY bit; both are let through. So is an unknown
  * request of legal size: message_check() refuses it, the channel goes on.
+ *
+ * 0 may be what the last read has shown and not what the socket holds now: who
+ * polls the socket, level-triggered, misses nothing, and is spared the call that
+ * would find it empty. channel_expect() has the next call look.
  */
 int channel_recv(struct channel *channel, struct message *ret);
+void channel_expect(struct channel *channel);
 
 /* What was wrong, after channel_recv() returned an error. */
 const struct message_fault *channel_fault(const struct channel *channel);
@@ -70,7 +75,13 @@ unsigned channel_waiting(const struct channel *channel);
 bool channel_in_message(const struct channel *channel);
 /* Drops the waiting ones but the one partly sent (rule S6); how many. */
 unsigned channel_drop_waiting(struct channel *channel);
-/* System calls made so far. */
-uint64_t channel_sends(const struct channel *channel);
+
+/* What has gone over it so far, and the system calls that took. */
+struct channel_stats {
+	uint64_t received, reads;
+	uint64_t sent, sends;
+};
+
+struct channel_stats channel_stats(const struct channel *channel);
 
 #endif

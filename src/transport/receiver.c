@@ -18,7 +18,7 @@ union control {
 
 void receiver_init(struct receiver *receiver, enum message_channel kind)
 {
-	*receiver = (struct receiver){ .kind = kind, .guess = HEADER_SIZE };
+	*receiver = (struct receiver){ .kind = kind };
 }
 
 static void close_fds(struct receiver *receiver)
@@ -74,10 +74,13 @@ static ssize_t read_some(struct receiver *receiver, int fd, void *to, size_t siz
 	ssize_t n;
 
 	do {
+		receiver->reads++;
 		n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	/* The kernel ends a read behind fds, too, and the end is told by an empty one. */
+	receiver->dry = n > 0 && (size_t)n < size && msg.msg_controllen == 0;
 	return take_fds(receiver, &msg) ? n : -EBADF;
 }
 
@@ -103,6 +106,22 @@ static void use_ahead(struct receiver *receiver, size_t until)
 }
 
 /*
+ * Translations and replies have no fds and come in crowds, so as many are taken
+ * as there is room for. Anything else is rare and read to the byte.
+ */
+static void guess(struct receiver *receiver)
+{
+	const struct vhu_header *header = &receiver->incoming.header;
+	uint32_t iotlb = receiver->kind == MESSAGE_MAIN ? (uint32_t)VHU_FE_IOTLB_MSG
+	                                                : (uint32_t)VHU_BE_IOTLB_MSG;
+
+	if ((header->flags & VHU_FLAG_REPLY) || header->request == iotlb)
+		receiver->ask = RECEIVER_AHEAD;
+	else
+		receiver->ask = 0;
+}
+
+/*
  * Receives until @until bytes of the message are here: 0, -EAGAIN, or why it will
  * never be. A peer that leaves with our bytes unread shows as ECONNRESET.
  */
@@ -116,13 +135,19 @@ static int receive_until(struct receiver *receiver, int fd, size_t until)
 			use_ahead(receiver, until);
 			continue;
 		}
+		if (receiver->dry) {
+			receiver->dry = false;
+			return -EAGAIN;
+		}
 		/* A long payload needs no detour. */
 		if (receiver->received >= HEADER_SIZE && left > sizeof(receiver->ahead)) {
 			n = read_some(receiver, fd, place(receiver), left);
 			receiver->received += n > 0 ? (size_t)n : 0;
 		} else {
-			if (receiver->received == 0 && left < receiver->guess)
-				left = receiver->guess;
+			/* Not within a header, whose message may have fds already. */
+			if ((receiver->received == 0 || receiver->received >= HEADER_SIZE) &&
+			    left < receiver->ask)
+				left = receiver->ask;
 			n = read_some(receiver, fd, receiver->ahead, left);
 			receiver->start = 0;
 			receiver->end = n > 0 ? (size_t)n : 0;
@@ -186,27 +211,10 @@ static int receive(struct receiver *receiver, int fd)
 
 	if (!ret)
 		ret = check_header(receiver);
-	if (!ret)
-		ret = receive_until(receiver, fd, HEADER_SIZE + receiver->incoming.header.size);
-	return ret;
-}
-
-/*
- * Translations come one after the other, all of one size. Replies have no fds
- * and come in crowds, so as many are taken as there is room for. Anything else is
- * rare and read to the byte.
- */
-static void guess_next(struct receiver *receiver)
-{
-	const struct vhu_header *header = &receiver->incoming.header;
-	uint32_t iotlb = receiver->kind == MESSAGE_MAIN ? (uint32_t)VHU_FE_IOTLB_MSG
-	                                                : (uint32_t)VHU_BE_IOTLB_MSG;
-
-	receiver->guess = HEADER_SIZE;
-	if (header->flags & VHU_FLAG_REPLY)
-		receiver->guess = RECEIVER_AHEAD;
-	else if (header->request == iotlb)
-		receiver->guess += header->size;
+	if (ret)
+		return ret;
+	guess(receiver);
+	return receive_until(receiver, fd, HEADER_SIZE + receiver->incoming.header.size);
 }
 
 /* Bytes that were not sent read as 0, fds that did not come as -1. */
@@ -215,7 +223,6 @@ static void hand_over(struct receiver *receiver, struct message *ret)
 	struct message *incoming = &receiver->incoming;
 
 	claim_fds(receiver);
-	guess_next(receiver);
 	message_init(ret, incoming->header.request);
 	ret->header = incoming->header;
 	memcpy(&ret->payload, &incoming->payload, incoming->header.size);
@@ -260,4 +267,9 @@ int receiver_next(struct receiver *receiver, int fd, struct message *ret)
 	}
 	hand_over(receiver, ret);
 	return 1;
+}
+
+void receiver_expect(struct receiver *receiver)
+{
+	receiver->dry = false;
 }

@@ -13,8 +13,8 @@
 
 #include "wire/message.h"
 
-/* Room for some replies, or the header and payload of what comes most. */
-#define RECEIVER_AHEAD 256u
+/* Room for a crowd of translations, or of replies. */
+#define RECEIVER_AHEAD 4096u
 
 struct receiver {
 	enum message_channel kind;
@@ -22,8 +22,11 @@ struct receiver {
 	/* Read, not yet part of a message: [start, end) of ahead. */
 	unsigned char ahead[RECEIVER_AHEAD];
 	size_t start, end;
-	/* How much to ask for when a message begins. */
-	size_t guess;
+	/* How much to ask for at least when a message or its payload begins. */
+	size_t ask;
+	/* The last read has brought less than was asked for: there was no more. */
+	bool dry;
+	uint64_t reads; /* system calls made so far */
 
 	/*
 	 * fds that came with a read. The kernel ends a read behind the data they were
@@ -43,7 +46,12 @@ void receiver_init(struct receiver *receiver, enum message_channel kind);
 /* Closes what fds nobody took. */
 void receiver_done(struct receiver *receiver);
 
-/* As channel_recv(), from @fd. */
+/*
+ * As channel_recv(), from @fd. Where the last read has shown that there is no
+ * more, it says so once without another one.
+ */
 int receiver_next(struct receiver *receiver, int fd, struct message *ret);
+/* There may be more than that read has shown. */
+void receiver_expect(struct receiver *receiver);
 
 #endif

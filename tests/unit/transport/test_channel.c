@@ -115,6 +115,7 @@ static void receives(struct fixture *f, uint32_t request, uint64_t value, unsign
 {
 	struct message message;
 
+	channel_expect(f->channel);
 	assert_int_equal(channel_recv(f->channel, &message), 1);
 	assert_int_equal(message.header.request, request);
 	assert_int_equal(message.payload.u64, value);
@@ -128,6 +129,7 @@ static void receives_nothing(struct fixture *f)
 {
 	struct message message;
 
+	channel_expect(f->channel);
 	assert_int_equal(channel_recv(f->channel, &message), 0);
 }
 
@@ -135,6 +137,7 @@ static void fails(struct fixture *f, int error)
 {
 	struct message message;
 
+	channel_expect(f->channel);
 	assert_int_equal(channel_recv(f->channel, &message), error);
 	assert_int_not_equal(channel_fault(f->channel)->text[0], '\0');
 	assert_int_equal(channel_recv(f->channel, &message), error);
@@ -384,6 +387,7 @@ static void close_inside_a_message(void **state)
 	send_raw(f->peer, &raw, U64_SIZE - 1, 3);
 	close(f->peer);
 	f->peer = -1;
+	receives_nothing(f);
 	fails(f, -EPIPE);
 }
 

@@ -115,14 +115,14 @@ static void queued_messages_go_in_one_call(void **state)
 		assert_int_equal(channel_queue(f->sender, &message), 0);
 	}
 	assert_int_equal(channel_waiting(f->sender), 10);
-	assert_int_equal(channel_sends(f->sender), 0);
+	assert_int_equal(channel_stats(f->sender).sends, 0);
 	assert_int_equal(drain(f, &next, 0), 0);
 	assert_int_equal(channel_flush(f->sender), 0);
-	assert_int_equal(channel_sends(f->sender), 1);
+	assert_int_equal(channel_stats(f->sender).sends, 1);
 	assert_int_equal(channel_waiting(f->sender), 0);
 	assert_int_equal(drain(f, &next, 0), 10);
 	assert_int_equal(channel_flush(f->sender), 0);
-	assert_int_equal(channel_sends(f->sender), 1);
+	assert_int_equal(channel_stats(f->sender).sends, 1);
 }
 
 static void messages_with_fds_start_a_call(void **state)
@@ -137,7 +137,7 @@ static void messages_with_fds_start_a_call(void **state)
 	}
 	assert_int_equal(channel_flush(f->sender), 0);
 	/* 0; 1 to 3; 4; 5 to 7; 8 */
-	assert_int_equal(channel_sends(f->sender), 5);
+	assert_int_equal(channel_stats(f->sender).sends, 5);
 	assert_int_equal(drain(f, &next, 4), 9);
 }
 
@@ -313,7 +313,7 @@ static void dropping_closes_fds(void **state)
 	assert_int_equal(channel_drop_waiting(f->sender), 5);
 	assert_int_equal(count_fds(), f->fds_before + 2);
 	assert_int_equal(channel_flush(f->sender), 0);
-	assert_int_equal(channel_sends(f->sender), 0);
+	assert_int_equal(channel_stats(f->sender).sends, 0);
 }
 
 static void free_closes_what_waits(void **state)

@@ -108,6 +108,7 @@ static void receives(struct receiver *receiver, int fd, const char *what, uint32
 {
 	struct message message;
 
+	receiver_expect(receiver);
 	if (receiver_next(receiver, fd, &message) != 1)
 		fail_msg("%s: request %u did not come", what, request);
 	if (message.header.request != request || message.n_fds != n_fds)
@@ -140,6 +141,7 @@ static void check_case(const struct case_ *c)
 			receives(&receiver, fds[0], c->what, request, c->fds[n++]);
 		}
 	}
+	receiver_expect(&receiver);
 	assert_int_equal(receiver_next(&receiver, fds[0], &none), 0);
 	receiver_done(&receiver);
 	close(fds[0]);
@@ -179,6 +181,40 @@ static void replies_are_taken_together(void **state)
 	close(fds[1]);
 }
 
+/* A read that brought less than was asked for is not followed by one that brings nothing. */
+static void what_was_dry_is_not_read_again(void **state)
+{
+	struct part update = { { VHU_FE_IOTLB_MSG, VHU_FE_IOTLB_MSG }, false };
+	struct receiver receiver;
+	struct message message;
+	uint64_t reads;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	receiver_init(&receiver, MESSAGE_MAIN);
+	send_part(fds[1], &update);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(receiver_next(&receiver, fds[0], &message), 1);
+	reads = receiver.reads;
+	assert_int_equal(receiver_next(&receiver, fds[0], &message), 0);
+	assert_int_equal(receiver.reads, reads);
+	/* Said once; who asks again, or was told that there is more, has it looked for. */
+	assert_int_equal(receiver_next(&receiver, fds[0], &message), 0);
+	assert_int_equal(receiver.reads, reads + 1);
+	send_part(fds[1], &update);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(receiver_next(&receiver, fds[0], &message), 1);
+	assert_int_equal(receiver.reads, reads + 2);
+	send_part(fds[1], &update);
+	receiver_expect(&receiver);
+	assert_int_equal(receiver_next(&receiver, fds[0], &message), 1);
+	assert_int_equal(receiver.reads, reads + 3);
+	receiver_done(&receiver);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 /* What was read ahead of a close is delivered before the close is. */
 static void a_close_comes_after_what_was_read_ahead(void **state)
 {
@@ -196,6 +232,7 @@ static void a_close_comes_after_what_was_read_ahead(void **state)
 	close(fds[1]);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(receiver_next(&receiver, fds[0], &message), 1);
+	assert_int_equal(receiver_next(&receiver, fds[0], &message), 0);
 	assert_int_equal(receiver_next(&receiver, fds[0], &message), -ENOTCONN);
 	receiver_done(&receiver);
 	close(fds[0]);
@@ -206,6 +243,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_read_ahead_comes_out_the_same),
 		cmocka_unit_test(replies_are_taken_together),
+		cmocka_unit_test(what_was_dry_is_not_read_again),
 		cmocka_unit_test(a_close_comes_after_what_was_read_ahead),
 	};
 
