@@ -43,7 +43,7 @@ soak:
 	@scripts/soak --seconds $(or $(T),3600)
 
 bench: all
-	@scripts/setup bench
+	@scripts/setup --try bench
 	@meson configure $(BUILD) -Dbenchmarks=true
 	@$(NINJA)
 	@scripts/bench

@@ -152,6 +152,13 @@ def blackbox(runner):
     run_python(runner, name)
 
 
+def peers(runner):
+  program('tools/vhu')
+  for name in project_files('tests/peers'):
+    if os.path.basename(name).startswith('test_') and name.endswith('.py'):
+      run_python(runner, name)
+
+
 def fuzz(runner):
   code, output = runner.run(os.path.join('scripts', 'fuzz'), '--fresh', '--seconds', '20')
   runner.tally.add_program('fuzz', code, output)
@@ -204,6 +211,7 @@ SUITES = [
   Suite('man', man, 'a man page per program that names every option', 'groff'),
   Suite('install', script('check-install'), 'what "make install" leaves works for others'),
   Suite('blackbox', blackbox, 'vhu-blk from outside'),
+  Suite('peers', peers, 'vhu bench against back-ends of others', limit=180),
   Suite('demo', demo, '"make demo"', limit=60),
   Suite('vm', vm, 'a Linux guest behind a vIOMMU', limit=420),
 ]

@@ -16,7 +16,8 @@
 #include "cli.h"
 #include "number.h"
 
-#define SECONDS_MOST 86400.0
+#define SECONDS_MOST    86400.0
+#define SECONDS_DEFAULT 5
 
 enum {
 	OPTION_PATH = 256,
@@ -26,6 +27,7 @@ enum {
 	OPTION_PAGES,
 	OPTION_SIZE,
 	OPTION_TIME,
+	OPTION_FRAMES,
 	OPTION_WARMUP,
 	OPTION_RING,
 	OPTION_TIMEOUT,
@@ -51,7 +53,10 @@ static const struct argp_option option_table[] = {
 	{ "pages", OPTION_PAGES, "N", 0,
 	  "Distinct pages for buffers, of both directions, used in turn (default: 256)", 0 },
 	{ "size", OPTION_SIZE, "BYTES", 0, "Of a frame, 64 to 65536 or 64K (default: 64)", 0 },
-	{ "time", OPTION_TIME, "SECONDS", 0, "How long to measure (default: 5)", 0 },
+	{ "time", OPTION_TIME, "SECONDS", 0, "How long to measure (default: 5, without --frames)",
+	  0 },
+	{ "frames", OPTION_FRAMES, "N", 0,
+	  "End when so many frames have come back or, by mode, were taken or received", 0 },
 	{ "warmup", OPTION_WARMUP, "SECONDS", 0, "Before that, uncounted (default: 0.5)", 0 },
 	{ "ring-size", OPTION_RING, "N", 0, "Descriptors, 16 to 1024 (default: 256)", 0 },
 	{ "timeout", OPTION_TIMEOUT, "SECONDS", 0,
@@ -118,6 +123,10 @@ static void parse_number(int key, const char *arg, struct argp_state *state)
 			           NET_FRAME_MOST);
 		options->size = (uint32_t)n;
 		break;
+	case OPTION_FRAMES:
+		if (number_parse_size(arg, 1, UINT64_MAX >> 1, &options->frames))
+			argp_error(state, "--frames=%s: not a number above 0", arg);
+		break;
 	default:
 		if (number_parse(arg, 16, NET_RING_MOST, &n) || (n & (n - 1)))
 			argp_error(state, "--ring-size=%s: a power of two from 16 to %u", arg,
@@ -147,10 +156,12 @@ static void parse_seconds(int key, const char *arg, struct argp_state *state)
 /* What depends on more than one option. */
 static void check(struct argp_state *state)
 {
-	const struct net_options *options = state->input;
+	struct net_options *options = state->input;
 	unsigned least = net_port_least_pages(options->size);
 	unsigned ways = options->mode == NET_LOOP ? 2 : 1;
 
+	if (!options->seconds)
+		options->seconds = options->frames ? SECONDS_MOST : SECONDS_DEFAULT;
 	if (!options->path || !*options->path)
 		argp_error(state, "say by --socket-path=PATH where the back-end is");
 	if (options->pages < least * ways)
@@ -172,6 +183,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPTION_IOMMU: parse_names(key, arg, state); return 0;
 	case OPTION_PAGES:
 	case OPTION_SIZE:
+	case OPTION_FRAMES:
 	case OPTION_RING: parse_number(key, arg, state); return 0;
 	case OPTION_TIME:
 	case OPTION_WARMUP:
@@ -232,7 +244,6 @@ int bench_net_main(int argc, char **argv)
 	struct net_options options = {
 		.pages = 256,
 		.size = 64,
-		.seconds = 5,
 		.warmup = 0.5,
 		.ring = 256,
 		.timeout_ms = 5000,

@@ -27,6 +27,7 @@ struct net_options {
 	unsigned pages;
 	uint32_t size; /* of a frame, in bytes */
 	double seconds, warmup;
+	uint64_t frames; /* 0: as many as there is time for */
 	unsigned ring;
 	int timeout_ms;
 	bool no_mergeable, event_idx, least, no_verify, json;
@@ -80,6 +81,8 @@ int net_run(struct net_bench *bench);
 /* bench_net_report.c */
 const char *net_mode_name(enum net_mode mode);
 const char *net_iommu_name(enum net_iommu iommu);
+/* Frames that made the way of the mode. */
+uint64_t net_frames(const struct net_bench *bench, const struct net_counts *counts);
 /* What is not as it should be; NULL: all is well. */
 const char *net_fault(const struct net_bench *bench);
 uint64_t net_lost(const struct net_bench *bench);

@@ -25,11 +25,19 @@ uint64_t net_lost(const struct net_bench *bench)
 	return bench->options->mode == NET_LOOP ? bench->counts.sent - bench->counts.returned : 0;
 }
 
+uint64_t net_frames(const struct net_bench *bench, const struct net_counts *counts)
+{
+	switch (bench->options->mode) {
+	case NET_TX: return counts->taken;
+	case NET_RX: return counts->received;
+	default: return counts->returned;
+	}
+}
+
 /* Frames may be lost; they may not be wrong, and they must move. */
 const char *net_fault(const struct net_bench *bench)
 {
 	const struct net_counts *counts = &bench->counts;
-	enum net_mode mode = bench->options->mode;
 
 	if (counts->differing || bench->warmup.differing)
 		return "frames came back that differ from what was sent";
@@ -39,13 +47,12 @@ const char *net_fault(const struct net_bench *bench)
 		return "misses were refused";
 	if (counts->stats.updates_refused || bench->warmup.stats.updates_refused)
 		return "updates were refused";
-	if (mode == NET_LOOP && !counts->returned)
-		return "no frame came back; does the back-end forward them?";
-	if (mode == NET_TX && !counts->taken)
-		return "the back-end took no frame";
-	if (mode == NET_RX && !counts->received)
-		return "the back-end sent no frame";
-	return NULL;
+	if (net_frames(bench, counts))
+		return NULL;
+	return bench->options->mode == NET_TX   ? "the back-end took no frame"
+	       : bench->options->mode == NET_RX ? "the back-end sent no frame"
+	                                        : "no frame came back; does the back-end "
+	                                          "forward them?";
 }
 
 static double rate(uint64_t n, const struct net_counts *counts)
@@ -53,12 +60,9 @@ static double rate(uint64_t n, const struct net_counts *counts)
 	return counts->seconds > 0 ? (double)n / counts->seconds : 0;
 }
 
-/* Frames that made the way of the mode. */
 static uint64_t frames(const struct net_bench *bench)
 {
-	const struct net_counts *counts = &bench->counts;
-
-	return bench->options->mode == NET_TX ? counts->taken : counts->received;
+	return net_frames(bench, &bench->counts);
 }
 
 static double percent(uint64_t part, uint64_t whole)

@@ -132,7 +132,9 @@ static void give_up_lost(struct work *work)
 static int complain(struct work *work)
 {
 	const struct net_bench *bench = work->bench;
-	const char *what = net_port_untaken(bench->port) ? "takes no frames" : "returns no frames";
+	/* Frames that were taken since the last one came back. */
+	const char *what = work->moved_ns > work->arrived_ns ? "returns no frames"
+	                                                     : "takes no frames";
 
 	fprintf(stderr,
 	        NET_SAY "the back-end %s: nothing for %d ms, after %llu sent, %llu received\n",
@@ -259,7 +261,15 @@ static void begin(struct work *work, struct net_counts *counts)
 	work->now_ns = work->moved_ns = work->arrived_ns = progress_now_ns();
 }
 
-static int run_phase(struct work *work, struct net_counts *counts, double seconds, const char *what)
+static bool is_over(const struct work *work, int64_t start_ns, double seconds, uint64_t frames)
+{
+	if (frames && net_frames(work->bench, work->counts) >= frames)
+		return true;
+	return *work->bench->stop || (double)(work->now_ns - start_ns) >= seconds * 1e9;
+}
+
+static int run_phase(struct work *work, struct net_counts *counts, double seconds, uint64_t frames,
+                     const char *what)
 {
 	struct net_bench *bench = work->bench;
 	bool send = bench->options->mode != NET_RX;
@@ -270,7 +280,7 @@ static int run_phase(struct work *work, struct net_counts *counts, double second
 	begin(work, counts);
 	start_ns = work->now_ns;
 	progress_start(&progress);
-	while (!error && !*bench->stop && work->now_ns - start_ns < (int64_t)(seconds * 1e9)) {
+	while (!error && !is_over(work, start_ns, seconds, frames)) {
 		error = turn(work, send);
 		if (progress_due(&progress, work->now_ns))
 			show(work, &progress, what);
@@ -298,9 +308,10 @@ int net_run(struct net_bench *bench)
 	work->loop = options->mode == NET_LOOP;
 	work->verify = !options->no_verify;
 	work->window = tx_room < rx_room ? tx_room : rx_room;
-	error = run_phase(work, &bench->warmup, options->warmup, "warming up");
+	error = run_phase(work, &bench->warmup, options->warmup, 0, "warming up");
 	if (!error)
-		error = run_phase(work, &bench->counts, options->seconds, "measuring");
+		error = run_phase(work, &bench->counts, options->seconds, options->frames,
+		                  "measuring");
 	free(work);
 	return error;
 }
