@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/export.h"
+#include "vring/prefetch.h"
 
 int request_take(struct vhu_queue *queue, struct request **ret)
 {
@@ -18,6 +19,7 @@ int request_take(struct vhu_queue *queue, struct request **ret)
 	}
 	if (r == 0)
 		return 0;
+	vring_prefetch(&queue->ring, &queue->lane->view);
 	request = &queue->requests[chain->head];
 	if (request->state != REQUEST_FREE) {
 		queue_break(queue, "the driver made a chain available that is still in use");

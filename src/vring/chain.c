@@ -7,6 +7,7 @@
 #include "vring/layout.h"
 
 #define SEGMENTS_FIRST 8u
+#define FEW            6u
 
 static int refuse(const char **ret_fault, const char *fault)
 {
@@ -136,7 +137,8 @@ int chain_follow(struct chain *chain, const struct vring_area *table, uint16_t s
 int chain_load_table(struct chain *chain, struct translate_view *view, struct hole_list *holes,
                      const char **ret_fault)
 {
-	struct chain before = *chain;
+	const uint64_t out_len = chain->out_len, in_len = chain->in_len;
+	const uint16_t n = chain->n, n_out = chain->n_out;
 	uint16_t size = (uint16_t)(chain->table.len / sizeof(struct ring_desc));
 	int error;
 
@@ -148,10 +150,10 @@ int chain_load_table(struct chain *chain, struct translate_view *view, struct ho
 	error = chain_follow(chain, &chain->scratch, size, 0, CHAIN_INDIRECT_NESTED, ret_fault);
 	area_unmap(&chain->scratch);
 	if (error) {
-		chain->n = before.n;
-		chain->n_out = before.n_out;
-		chain->out_len = before.out_len;
-		chain->in_len = before.in_len;
+		chain->n = n;
+		chain->n_out = n_out;
+		chain->out_len = out_len;
+		chain->in_len = in_len;
 		return error;
 	}
 	chain->table.len = 0;
@@ -201,27 +203,93 @@ static void order_make(struct page_order *order, const struct chain *chain)
 	order_sort(order);
 }
 
-uint64_t chain_pages(const struct chain *chain)
+struct pages {
+	uint64_t first, last;
+};
+
+/* Of a segment that is not empty. */
+static struct pages pages_of(const struct segment *segment)
+{
+	return (struct pages){ segment->addr / TRANSLATE_PAGE,
+		               (segment->addr + (segment->len - 1)) / TRANSLATE_PAGE };
+}
+
+/*
+ * The segments in the order of @index; NULL: as they are. False: that is not an
+ * order of permission, then address.
+ */
+static bool count_in_order(const struct chain *chain, const uint16_t *index, unsigned n,
+                           uint64_t *ret)
+{
+	uint64_t pages = 0, next = 0; /* the first page not counted yet */
+	const struct segment *before = NULL;
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct segment *segment = &chain->segments[index ? index[i] : i];
+		struct pages own;
+
+		if (!segment->len)
+			continue;
+		own = pages_of(segment);
+		if (before && segment->perm == before->perm) {
+			if (segment->addr < before->addr)
+				return false;
+			if (own.first < next)
+				own.first = next;
+		}
+		if (!before || segment->perm != before->perm || own.last >= next) {
+			pages += own.last - own.first + 1;
+			next = own.last + 1;
+		}
+		before = segment;
+	}
+	*ret = pages;
+	return true;
+}
+
+/* The usual chain is so short that to compare all costs less than to sort. False:
+ * some have pages in common. */
+static bool count_apart(const struct chain *chain, uint64_t *ret)
+{
+	struct pages seen[FEW];
+	uint64_t pages = 0;
+
+	if (chain->n > FEW)
+		return false;
+	for (unsigned i = 0; i < chain->n; i++) {
+		const struct segment *segment = &chain->segments[i];
+
+		seen[i] = (struct pages){ 1, 0 };
+		if (!segment->len)
+			continue;
+		seen[i] = pages_of(segment);
+		pages += seen[i].last - seen[i].first + 1;
+		for (unsigned j = 0; j < i; j++)
+			if (chain->segments[j].perm == segment->perm &&
+			    seen[j].first <= seen[i].last && seen[i].first <= seen[j].last)
+				return false;
+	}
+	*ret = pages;
+	return true;
+}
+
+static __attribute__((noinline)) uint64_t count_sorted(const struct chain *chain)
 {
 	struct page_order order;
-	uint64_t pages = 0, next = 0; /* the first page not counted yet */
-	uint8_t perm = 0;
+	uint64_t pages = 0;
 
 	order_make(&order, chain);
-	for (unsigned i = 0; i < order.n; i++) {
-		const struct segment *segment = &chain->segments[order.index[i]];
-		uint64_t first = segment->addr / TRANSLATE_PAGE;
-		uint64_t last = (segment->addr + (segment->len - 1)) / TRANSLATE_PAGE;
-
-		if (segment->perm == perm && first < next)
-			first = next;
-		if (segment->perm != perm || last >= next) {
-			pages += last - first + 1;
-			next = last + 1;
-			perm = segment->perm;
-		}
-	}
+	count_in_order(chain, order.index, order.n, &pages);
 	return pages;
+}
+
+uint64_t chain_pages(const struct chain *chain)
+{
+	uint64_t pages;
+
+	if (count_in_order(chain, NULL, chain->n, &pages) || count_apart(chain, &pages))
+		return pages;
+	return count_sorted(chain);
 }
 
 static bool segment_meets(const struct segment *segment, struct range range)
