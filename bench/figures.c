@@ -29,7 +29,7 @@ static struct spread figure_spread(const struct figure *figure, const struct tur
 {
 	if (figure->against == FIGURE_ALONE)
 		return spread_scaled(turns_ns(turns, of), scale_of(figure));
-	if (figure->bar.kind == BAR_LEAST)
+	if (figure->speed)
 		return turns_ratio(turns, against, of);
 	return turns_ratio(turns, of, against);
 }

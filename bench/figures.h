@@ -12,10 +12,7 @@
 
 #define FIGURE_ALONE UINT32_MAX
 
-/*
- * A contender, by its index, alone or against another: the ratio is that of
- * times, or with BAR_LEAST how many times as fast it is.
- */
+/* A contender, by its index, alone or against another. */
 struct figure {
 	const char *name; /* the case */
 	unsigned of;
@@ -23,6 +20,7 @@ struct figure {
 	struct bar bar;
 	const char *unit; /* NULL: "ns" */
 	double scale;     /* of the value, from ns to @unit; 0: 1 */
+	bool speed;       /* the ratio says how many times as fast, not how much longer */
 };
 
 /* Of a figure that stays noisy no more is tried. */
