@@ -15,6 +15,8 @@
 struct broken {
 	const char *what;
 	bool rings;                   /* their pages have to go for it to be seen */
+	bool regions;                 /* memory has to */
+	unsigned entries;             /* the device IOTLB may not have more */
 	unsigned marks[BROKEN_MARKS]; /* by each of which it is seen; 0: none */
 };
 

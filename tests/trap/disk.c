@@ -122,6 +122,7 @@ static int make_server(struct disk *disk, int fd)
 		.dev = disk->blk,
 		.workers = disk->workers,
 		.n_workers = disk->config.n_workers,
+		.iotlb_entries = disk->config.entries,
 	};
 
 	for (unsigned i = 0; i < disk->config.n_workers; i++) {

@@ -24,7 +24,8 @@ struct disk_config {
 	const struct engine_ops *engine;
 	unsigned n_workers;
 	unsigned queues;
-	bool direct; /* past the page cache, into the memory itself */
+	unsigned entries; /* of the device IOTLB; 0: enough */
+	bool direct;      /* past the page cache, into the memory itself */
 };
 
 struct disk {

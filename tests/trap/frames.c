@@ -61,7 +61,10 @@ static void on_fault(int signal_number, siginfo_t *info, void *context)
 	            frames->subject, disk_thread_name(), atomic_load(&frame->iova),
 	            (unsigned)((uintptr_t)info->si_addr % PAGE), (unsigned)(frame - frames->all),
 	            atomic_load(&frame->way), atomic_load(&frame->round));
-	mprotect(page, PAGE, PROT_READ | PROT_WRITE);
+	/* Where memory has gone there is nothing to be made accessible. */
+	if (mprotect(page, PAGE, PROT_READ | PROT_WRITE))
+		mmap(page, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		     -1, 0);
 	errno = error;
 }
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/fd.h"
-#include "memory/translate.h"
+#include "support/check.h"
 #include "verdict.h"
 
 #define STATUS_NONE 0xff
@@ -23,6 +23,16 @@ static uint64_t seed_of(unsigned disk_page, uint32_t version)
 static uint64_t nothing_of(const struct io *io, unsigned part)
 {
 	return ~io->seeds[part - IO_DATA];
+}
+
+static struct load_pool *pool_of(struct load *load, const struct io *io)
+{
+	return &load->pools[io->queue % load->n_pools];
+}
+
+static void pool_put(struct load_pool *pool, struct page *page)
+{
+	pool->idle[pool->n_idle++] = page;
 }
 
 static bool fill_disk(struct load *load)
@@ -82,7 +92,7 @@ static void make_pages(struct load *load, unsigned n_data)
 			used++;
 		} else {
 			page->pinned = load->disk->config.direct;
-			load->idle[load->n_idle++] = page;
+			pool_put(&load->pools[(i - used) % load->n_pools], page);
 		}
 	}
 }
@@ -91,6 +101,11 @@ bool load_init(struct load *load, struct disk *disk, struct pages *pages, unsign
 {
 	load->disk = disk;
 	load->pages = pages;
+#ifdef THREAD_SANITIZER
+	load->n_pools = disk->config.n_workers;
+#else
+	load->n_pools = 1;
+#endif
 	for (unsigned q = 0; q < load->n_queues; q++)
 		load->queues[q].kick = load->queues[q].call = load->queues[q].err = -1;
 	make_pages(load, n_data);
@@ -156,27 +171,28 @@ static void put_data(struct load *load, struct io *io)
 		struct page *page = io->parts[IO_DATA + i];
 
 		page->user = NULL;
-		load->idle[load->n_idle++] = page;
+		pool_put(pool_of(load, io), page);
 	}
 	load->taken[io->disk_page / IO_PAGES] = false;
 }
 
 static void take_data(struct load *load, struct io *io)
 {
+	struct load_pool *pool = pool_of(load, io);
 	unsigned extent;
 
 	do
 		extent = (unsigned)(pattern_random(&load->random) % (DISK_PAGES / IO_PAGES));
-	while (load->taken[extent]);
+	while (load->taken[extent] || &load->pools[extent % load->n_pools] != pool);
 	load->taken[extent] = true;
 	io->disk_page = extent * IO_PAGES;
 	io->n = 1 + (unsigned)(pattern_random(&load->random) % IO_PAGES);
 	io->write = pattern_random(&load->random) % 2;
 	for (unsigned i = 0; i < io->n; i++) {
-		unsigned at = (unsigned)(pattern_random(&load->random) % load->n_idle);
-		struct page *page = load->idle[at];
+		unsigned at = (unsigned)(pattern_random(&load->random) % pool->n_idle);
+		struct page *page = pool->idle[at];
 
-		load->idle[at] = load->idle[--load->n_idle];
+		pool->idle[at] = pool->idle[--pool->n_idle];
 		page->user = io;
 		page->part = IO_DATA + i;
 		io->parts[page->part] = page;

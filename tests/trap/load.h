@@ -49,6 +49,17 @@ struct load_queue {
 	int kick, call, err;
 };
 
+/*
+ * Data pages, and pages of the disk, that any queue may use. The thread sanitizer
+ * does not see that what one worker has done comes before what another does when
+ * the two talk by way of rings, which are mapped twice: for it each worker has a
+ * pool of its own.
+ */
+struct load_pool {
+	struct page *idle[PAGES_MAX];
+	unsigned n_idle;
+};
+
 struct load {
 	const char *subject;
 	struct disk *disk;
@@ -57,8 +68,8 @@ struct load {
 	bool event_idx;
 	struct load_queue queues[LOAD_QUEUES_MAX];
 	struct io ios[LOAD_QUEUES_MAX * LOAD_DEPTH_MAX];
-	struct page *idle[PAGES_MAX]; /* data pages */
-	unsigned n_idle;
+	struct load_pool pools[DISK_WORKERS_MAX];
+	unsigned n_pools;
 	unsigned busy;
 	uint32_t versions[DISK_PAGES];
 	bool taken[DISK_PAGES / IO_PAGES];

@@ -340,7 +340,7 @@ static void take_miss(struct pages *pages, const struct vhu_iotlb *iotlb)
 		verdict_set(VERDICT_FAULT, "%s: a miss at 0x%" PRIx64, pages->subject, iotlb->iova);
 		return;
 	}
-	if (page->given && !(iotlb->perm & ~page->perm))
+	if (page->given && !(iotlb->perm & ~page->perm) && !pages->evicts)
 		verdict_set(VERDICT_FAULT,
 		            "%s: a miss at 0x%" PRIx64 " for %u, which was given and not taken "
 		            "away since (round %" PRIu64 ")",

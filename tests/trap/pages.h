@@ -89,6 +89,7 @@ struct pages {
 	uint64_t canaries;  /* behind acknowledgements */
 	uint64_t n_answers; /* misses answered */
 	uint64_t ways[WAY_END];
+	bool evicts;        /* the back-end may forget by itself */
 	unsigned keep_away; /* frames that stay spoilt, at most */
 	uint64_t random;
 };

@@ -30,8 +30,10 @@
 /* So many removals are sent at once. */
 #define BURST 16u
 /* In every second one of so many rounds requests are given time to come back. */
-#define PACE    256u
+#define PACE    64u
 #define PACE_NS 2000000u
+/* With more unacknowledged messages no flush is sent. */
+#define FLUSH_WAITS (PAGES_FIFO / 4)
 
 struct run_state {
 	const struct run_config *config;
@@ -64,9 +66,10 @@ static uint64_t choose(struct run_state *state, unsigned n)
 
 void run_describe(const struct run_config *config, char *text, unsigned size)
 {
-	snprintf(text, size, "%s%s, %u workers%s%s", config->engine->name,
+	snprintf(text, size, "%s%s, %u workers%s%s%s", config->engine->name,
 	         config->direct ? ", direct" : "", config->n_workers,
-	         config->rings ? ", rings" : "", config->regions ? ", regions" : "");
+	         config->rings ? ", rings" : "", config->regions ? ", regions" : "",
+	         config->entries ? ", few entries" : "");
 }
 
 static bool start_rings(struct run_state *state)
@@ -119,6 +122,7 @@ static bool begin(struct run_state *state, int fds[2])
 	pages_init(&state->pages, &state->frames, state->subject, config->seed);
 	pages_connect(&state->pages, state->talk.main, state->talk.back);
 	state->pages.keep_away = KEEP_AWAY;
+	state->pages.evicts = config->entries;
 	return load_init(load, &state->disk, &state->pages,
 	                 load->n_queues * load->depth * IO_PAGES) &&
 	       start_rings(state);
@@ -184,7 +188,7 @@ static void disturb(struct run_state *state, uint64_t now)
 	const struct run_config *config = state->config;
 
 	if (config->flush_us) {
-		if (now < state->flush_due)
+		if (now < state->flush_due || state->pages.n_acks > FLUSH_WAITS)
 			return;
 		state->flush_due = now + (uint64_t)config->flush_us * 1000;
 		pages_flush(&state->pages, state->flushes++ % 2);
@@ -310,8 +314,13 @@ void run(const struct run_config *config, struct run_result *ret)
 		free(state);
 		return;
 	}
-	const struct disk_config disk = { config->engine, config->n_workers, state->load.n_queues,
-		                          config->direct };
+	const struct disk_config disk = {
+		.engine = config->engine,
+		.n_workers = config->n_workers,
+		.queues = state->load.n_queues,
+		.entries = config->entries,
+		.direct = config->direct,
+	};
 
 	error = disk_start(&state->disk, &disk, fds[1]);
 	ret->absent = error == -EOPNOTSUPP;

@@ -25,8 +25,9 @@ struct run_config {
 	unsigned n_workers;
 	unsigned n_queues, depth; /* 0: 4 and 8 */
 	bool direct;
-	bool rings;   /* ring pages and indirect tables go, too */
-	bool regions; /* and memory */
+	bool rings;       /* ring pages and indirect tables go, too */
+	bool regions;     /* and memory */
+	unsigned entries; /* of the device IOTLB; 0: enough */
 	unsigned marks;
 	unsigned late_us;    /* of engine_late */
 	unsigned flush_us;   /* nothing but a full flush every so often; 0: not so */

@@ -31,12 +31,14 @@ static void seen(void)
 	_exit(verdict_now() == VERDICT_VIOLATION ? CAUGHT : WRONG);
 }
 
-static void attack(unsigned marks, bool rings)
+static void attack(unsigned marks)
 {
 	const struct run_config config = {
 		.engine = &engine_late,
 		.n_workers = 2,
-		.rings = rings,
+		.rings = broken.rings,
+		.regions = broken.regions,
+		.entries = broken.entries,
 		.marks = marks,
 		.late_us = LATE_US,
 		.longest_ms = LONGEST_MS,
@@ -59,7 +61,7 @@ static void is_caught(unsigned marks)
 	child = fork();
 	assert_true(child >= 0);
 	if (child == 0)
-		attack(marks, broken.rings);
+		attack(marks);
 	for (unsigned ms = 0; ms < LONGEST_MS && waitpid(child, &status, WNOHANG) == 0; ms += 5)
 		nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
 	if (status == -1) {

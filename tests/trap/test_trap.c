@@ -6,8 +6,9 @@
  *
  *	test_trap [--rounds=N] [--seconds=N] [--seed=N]
  *
- * Rounds are those of all combinations together. With --seconds the combinations
- * are run at random, over and over, until the time is over.
+ * Rounds are those of all combinations together. With --seconds one combination
+ * is run after the other until the time is over; the seed, by which a failure is
+ * told, is another every time, and chooses with which one that begins.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -22,9 +23,10 @@
 
 #define BOTH     (RUN_TRAP | RUN_CANARY)
 #define LATE_US  150u
-#define EXTRA_MS 60000u
+#define PIECE_MS 5000u
+#define FEW      64u /* entries, of pages in use at a time */
 
-static uint64_t rounds = 10000, seed = 1;
+static uint64_t rounds = 10000, seed, rounds_so_far;
 static unsigned seconds;
 
 static const struct run_config combinations[] = {
@@ -38,6 +40,8 @@ static const struct run_config combinations[] = {
 	{ .engine = &engine_memory, .n_workers = 4, .marks = BOTH },
 	{ .engine = &engine_late, .n_workers = 2, .marks = BOTH, .rings = true },
 	{ .engine = &engine_late, .n_workers = 4, .marks = BOTH },
+	{ .engine = &engine_memory, .n_workers = 2, .marks = BOTH, .entries = FEW },
+	{ .engine = &engine_late, .n_workers = 4, .marks = BOTH, .entries = FEW, .rings = true },
 	{ .engine = &engine_uring, .n_workers = 2, .marks = RUN_CANARY, .direct = true },
 	{ .engine = &engine_threads, .n_workers = 4, .marks = RUN_CANARY, .direct = true },
 };
@@ -79,6 +83,7 @@ static void run_one(struct run_config config)
 	              (unsigned long long)result.canaries, (unsigned long long)result.requests,
 	              (unsigned long long)result.misses, result.ms);
 	assert_true(result.rounds > 0 && result.requests > 0);
+	rounds_so_far += result.rounds;
 }
 
 static void I2_nothing_is_touched_behind_the_acknowledgement(void **state)
@@ -103,7 +108,7 @@ static void I2_nor_where_memory_was_removed(void **state)
 	}
 }
 
-/* Pieces of a few seconds, each of another combination. */
+/* In pieces; the seed chooses the combination, too. */
 static void I2_for_as_long_as_wanted(void **state)
 {
 	time_t end = time(NULL) + seconds;
@@ -112,9 +117,10 @@ static void I2_for_as_long_as_wanted(void **state)
 	while (time(NULL) < end) {
 		struct run_config config = *combination((unsigned)(seed % COMBINATIONS));
 
-		config.longest_ms = 5000;
+		config.longest_ms = PIECE_MS;
 		run_one(config);
 	}
+	print_message("%llu rounds\n", (unsigned long long)rounds_so_far);
 }
 
 static void parse(int argc, char **argv)
@@ -148,6 +154,8 @@ int main(int argc, char **argv)
 	};
 
 	parse(argc, argv);
+	if (!seed)
+		seed = seconds ? (uint64_t)time(NULL) : 1;
 	if (seconds)
 		return cmocka_run_group_tests(for_long, NULL, NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
