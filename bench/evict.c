@@ -71,7 +71,8 @@ static void cache_fill(struct cache *cache, uint64_t page)
 		return;
 	}
 	/* No neighbour follows in memory. */
-	if (iotlb_update(cache->tlb, range, (char *)(uintptr_t)(2 * range.start), PERM_RW))
+	if (iotlb_update(cache->tlb, range, (char *)(uintptr_t)(2 * range.start + TRANSLATE_PAGE),
+	                 PERM_RW))
 		translate_forget(&cache->view, range);
 	iotlb_stats(cache->tlb, &stats);
 	if (stats.entries > cache->most)

@@ -65,7 +65,7 @@ bool random_map_walk(struct translate_view *view, uint64_t addr, uint8_t perm, s
 	if (page >= RANDOM_PAGES || !map->place[page])
 		return false;
 	ret->before = offset;
-	ret->ptr = (char *)(uintptr_t)(2 * page * TRANSLATE_PAGE + offset);
+	ret->ptr = (char *)(uintptr_t)((2 * page + 1) * TRANSLATE_PAGE + offset);
 	ret->perm = PERM_RW;
 	return true;
 }
