@@ -15,6 +15,8 @@ struct slot {
 	void *token;
 	uint16_t next;  /* of the chain, or of the free list */
 	uint16_t count; /* descriptors of the chain, if a head that is outstanding; else 0 */
+	uint32_t added; /* heads: their place in the order of all that was added */
+	uint32_t room;  /* heads: bytes for the device to write */
 };
 
 struct vring_driver {
@@ -26,6 +28,7 @@ struct vring_driver {
 	uint16_t avail_index; /* of the next chain to add */
 	uint16_t shown;       /* what the device has been shown of it */
 	uint16_t used_index;  /* of the next element to take */
+	uint32_t added;       /* chains so far */
 	struct slot slots[];
 };
 
@@ -80,6 +83,15 @@ void vring_driver_free(struct vring_driver *driver)
 static uint16_t *field16(void *part, uint32_t offset)
 {
 	return (uint16_t *)(void *)((char *)part + offset);
+}
+
+static uint32_t room_of(const struct vring_buffer *buffers, unsigned n)
+{
+	uint64_t room = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		room += buffers[i].writable ? buffers[i].len : 0;
+	return room > UINT32_MAX ? UINT32_MAX : (uint32_t)room;
 }
 
 static bool buffers_are_valid(const struct vring_buffer *buffers, unsigned n)
@@ -148,6 +160,14 @@ static uint16_t add_indirect(struct vring_driver *driver, const struct vring_buf
 	return head;
 }
 
+static void write_avail(struct vring_driver *driver, uint16_t index, uint16_t head)
+{
+	const struct vring_driver_config *config = &driver->config;
+
+	__atomic_store_n(field16(config->avail, avail_entry_offset(config->num, index)),
+	                 htole16(head), __ATOMIC_RELAXED);
+}
+
 int vring_driver_add(struct vring_driver *driver, const struct vring_buffer *buffers, unsigned n,
                      void *token)
 {
@@ -162,9 +182,9 @@ int vring_driver_add(struct vring_driver *driver, const struct vring_buffer *buf
 		return -ENOSPC;
 	head = indirect ? add_indirect(driver, buffers, n, token)
 	                : add_direct(driver, buffers, n, token);
-	__atomic_store_n(
-		field16(config->avail, avail_entry_offset(config->num, driver->avail_index)),
-		htole16(head), __ATOMIC_RELAXED);
+	driver->slots[head].added = driver->added++;
+	driver->slots[head].room = room_of(buffers, n);
+	write_avail(driver, driver->avail_index, head);
 	driver->avail_index++;
 	driver->outstanding++;
 	return 0;
@@ -211,30 +231,117 @@ static void *free_chain(struct vring_driver *driver, uint16_t head)
 	return driver->slots[head].token;
 }
 
+/* The copy is what counts: the compiler must not load again. */
+static struct ring_used_elem read_used(const struct vring_driver *driver, uint16_t index)
+{
+	const struct vring_driver_config *config = &driver->config;
+	struct ring_used_elem elem;
+
+	memcpy(&elem, (char *)config->used + used_elem_offset(config->num, index), sizeof(elem));
+	atomic_signal_fence(memory_order_seq_cst);
+	elem.id = le32toh(elem.id);
+	elem.len = le32toh(elem.len);
+	return elem;
+}
+
+static bool is_head(const struct vring_driver *driver, uint32_t id)
+{
+	return id < driver->config.num && driver->slots[id].count;
+}
+
 bool vring_driver_get(struct vring_driver *driver, void **ret_token, uint32_t *ret_written,
                       int *ret_error)
 {
-	const struct vring_driver_config *config = &driver->config;
 	uint16_t ready = (uint16_t)(used_shown(driver) - driver->used_index);
 	struct ring_used_elem elem;
-	uint32_t id;
+	uint32_t room;
 
 	*ret_error = 0;
 	if (!ready)
 		return false;
-	memcpy(&elem, (char *)config->used + used_elem_offset(config->num, driver->used_index),
-	       sizeof(elem));
-	/* The copy is what counts: the compiler must not load again. */
-	atomic_signal_fence(memory_order_seq_cst);
-	id = le32toh(elem.id);
-	if (ready > driver->outstanding || id >= config->num || !driver->slots[id].count) {
+	elem = read_used(driver, driver->used_index);
+	if (ready > driver->outstanding || !is_head(driver, elem.id)) {
 		*ret_error = -EPROTO;
 		return false;
 	}
 	driver->used_index++;
-	*ret_token = free_chain(driver, (uint16_t)id);
-	*ret_written = le32toh(elem.len);
+	room = driver->slots[elem.id].room;
+	*ret_token = free_chain(driver, (uint16_t)elem.id);
+	*ret_written = elem.len < room ? elem.len : room;
 	return true;
+}
+
+/* What is to be made available once more. */
+struct again {
+	uint16_t head;
+	uint32_t age; /* the older, the greater */
+};
+
+static int by_age(const void *a, const void *b)
+{
+	const struct again *x = a, *y = b;
+
+	return x->age > y->age ? -1 : x->age < y->age;
+}
+
+/* Chains in the order they were added, those left out that were used up to @end. */
+static int list_unused(const struct vring_driver *driver, uint16_t end, struct again *list,
+                       bool *used, uint16_t *ret_n)
+{
+	uint16_t n = 0;
+
+	for (uint16_t at = driver->used_index; at != end; at++) {
+		uint32_t id = read_used(driver, at).id;
+
+		if (!is_head(driver, id) || used[id])
+			return -EPROTO;
+		used[id] = true;
+	}
+	for (uint16_t head = 0; head < driver->config.num; head++)
+		if (driver->slots[head].count && !used[head])
+			list[n++] = (struct again){ head,
+				                    driver->added - driver->slots[head].added };
+	qsort(list, n, sizeof(list[0]), by_age);
+	*ret_n = n;
+	return 0;
+}
+
+/* What the last device wished for is nothing to the next. */
+static void forget_wishes(struct vring_driver *driver, uint16_t base)
+{
+	const struct vring_driver_config *config = &driver->config;
+
+	*field16(config->used, RING_FLAGS_OFFSET) = 0;
+	if (config->event_idx)
+		*field16(config->used, avail_event_offset(config->num)) = htole16(base);
+}
+
+int vring_driver_requeue(struct vring_driver *driver, uint16_t *ret_base)
+{
+	const struct vring_driver_config *config = &driver->config;
+	uint16_t end = used_shown(driver), n;
+	struct again *list = calloc(config->num, sizeof(*list));
+	bool *used = calloc(config->num, sizeof(*used));
+	int error = -ENOMEM;
+
+	if (!list || !used)
+		goto out;
+	error = -EPROTO;
+	if ((uint16_t)(end - driver->used_index) <= driver->outstanding)
+		error = list_unused(driver, end, list, used, &n);
+	if (error)
+		goto out;
+	for (uint16_t i = 0; i < n; i++)
+		write_avail(driver, (uint16_t)(end + i), list[i].head);
+	forget_wishes(driver, end);
+	driver->avail_index = driver->shown = (uint16_t)(end + n);
+	__atomic_store_n(field16(config->avail, RING_INDEX_OFFSET), htole16(driver->shown),
+	                 __ATOMIC_RELEASE);
+	*ret_base = end;
+out:
+	free(used);
+	free(list);
+	return error;
 }
 
 bool vring_driver_arm(struct vring_driver *driver)

@@ -49,7 +49,10 @@ int vring_driver_add(struct vring_driver *driver, const struct vring_buffer *buf
 /* Shows added chains to the device; true if it wants a kick (full fence). */
 bool vring_driver_kick_needed(struct vring_driver *driver);
 
-/* Takes a used element. False: there is none. A bad id from the device: *ret_error set to -EPROTO.
+/*
+ * Takes a used element. False: there is none; *ret_error is -EPROTO if what the
+ * device wrote can't be true. *ret_written is what it says, but no more than the
+ * chain had room for.
  */
 bool vring_driver_get(struct vring_driver *driver, void **ret_token, uint32_t *ret_written,
                       int *ret_error);
@@ -58,6 +61,14 @@ bool vring_driver_get(struct vring_driver *driver, void **ret_token, uint32_t *r
 bool vring_driver_arm(struct vring_driver *driver);
 /* Ask for no calls. */
 void vring_driver_quiet(struct vring_driver *driver);
+
+/*
+ * For another device than the one that had the ring: what that one has used can be
+ * taken as before, and whatever else was added is made available and shown once more,
+ * in the order in which it was added, from *ret_base on. 0; -EPROTO: the device wrote
+ * what can't be true; -ENOMEM.
+ */
+int vring_driver_requeue(struct vring_driver *driver, uint16_t *ret_base);
 
 unsigned vring_driver_free_count(const struct vring_driver *driver);
 uint16_t vring_driver_avail_index(const struct vring_driver *driver);
