@@ -6,17 +6,24 @@
  *
  * The library creates no thread. Functions that ask the back-end something wait
  * for its answer up to the time-out and serve the back-channel meanwhile;
- * between them, poll vhu_frontend_fd() and call vhu_frontend_run().
+ * between them, poll vhu_frontend_fd() and call vhu_frontend_run(), or have a thread
+ * do nothing else.
  *
- * Context: a front-end, its queues and its IOMMU belong to one thread. Callbacks
- * run on it, inside whichever function is being called; they must not call
- * functions of the front-end (-EDEADLK).
+ * Context: the functions of a front-end may be called from any thread, by several
+ * at once, if not said otherwise; those of a queue (vhu_vq_*) by one at a time.
+ * While one thread waits for an answer, another that has to wait, too, leaves it to
+ * the first to read from the back-end.
+ *
+ * Callbacks (of struct vhu_frontend_config, struct vhu_iommu_config, and of unmaps)
+ * run on a thread that is inside a function of a front-end, with no lock held. They
+ * must not wait for a back-end: functions that would return -EDEADLK.
  *
  * Errors: 0 or -errno; vhu_frontend_error() then says in words what went wrong
  * and names the message. The same in all functions that talk to the back-end:
- * -ENOTCONN (it is gone; nothing works any more), -ETIMEDOUT (no reply in time),
- * -EREMOTEIO (it refused), -EPROTO (it answered nonsense; the connection is
- * closed), -EDEADLK (called from a callback), -ENOBUFS (too much unanswered).
+ * -ENOTCONN (it is gone; nothing works before vhu_frontend_reconnect()), -ETIMEDOUT
+ * (no reply in time), -EREMOTEIO (it refused), -EPROTO (it answered nonsense; the
+ * connection is closed), -EDEADLK (called from a callback), -ENOBUFS (too much
+ * unanswered).
  */
 #ifndef VHU_FRONTEND_H
 #define VHU_FRONTEND_H
@@ -25,6 +32,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <vhu/guestmem.h>
 #include <vhu/iommu.h>
 
 #ifdef __cplusplus
@@ -32,8 +40,6 @@ extern "C" {
 #endif
 
 struct vhu_frontend;
-struct vhu_guestmem;
-struct vhu_vq;
 
 /**
  * struct vhu_frontend_config - how a front-end behaves; zero is a good default.
@@ -77,11 +83,55 @@ int vhu_frontend_connect(const struct vhu_frontend_config *config, const char *p
                          struct vhu_frontend **ret);
 
 /**
+ * vhu_frontend_listen - a front-end to which its back-end connects.
+ * @config: how it behaves; copied
+ * @path: where to listen; a socket that lies there and that nobody listens to any
+ *	more is replaced. It goes with the front-end
+ * @ret: the front-end
+ *
+ * Waits for the back-end up to the time-out.
+ *
+ * Return: 0, -ETIMEDOUT, as vhu_socket_listen() (vhu/socket.h), or as
+ * vhu_frontend_new().
+ */
+int vhu_frontend_listen(const struct vhu_frontend_config *config, const char *path,
+                        struct vhu_frontend **ret);
+
+/**
+ * vhu_frontend_reconnect - go on with another back-end where the last one ended.
+ * @frontend: a front-end that has been negotiated; if its back-end is not gone,
+ *	it is left
+ * @fd: a connected Unix stream socket; -1: connects to the path of
+ *	vhu_frontend_connect(), or waits for a connection at that of
+ *	vhu_frontend_listen(), up to the time-out
+ *
+ * Everything is as it was before, to the driver and to the device: features, memory,
+ * the status byte, rings and whether they are enabled. What a queue of vhu_vq_start()
+ * has not got back is made available once more, in the order in which it was added;
+ * the device may so see a request twice. Other rings go on from the used index, if
+ * struct vhu_vring_setup.used_ptr tells where that is, else from the base they were
+ * started with.
+ *
+ * To be called when the process of the last back-end is known to be dead: it counts
+ * as holding no translation any more, and what only it had exposed is forgotten.
+ *
+ * Context: as the others; but nobody else may be in functions of the front-end's
+ * queues.
+ * Ownership: @fd belongs to the front-end, also on failure.
+ * Return: 0; -EINVAL: @fd is -1 and there is no path, or it is no socket;
+ * -EOPNOTSUPP: the back-end does not offer what was in use; the -errno of
+ * connect(2); or as at the top. After an error the back-end is gone; try again.
+ */
+int vhu_frontend_reconnect(struct vhu_frontend *frontend, int fd);
+
+/**
  * vhu_frontend_free - close the connection and release everything.
- * @frontend: a front-end or NULL
+ * @frontend: a front-end or NULL; its queues are to be freed before
  *
  * The back-end is not asked to stop, and the memory shared with it stays
  * reachable to it for as long as its process lives.
+ *
+ * Context: nobody else is in functions of the front-end.
  */
 void vhu_frontend_free(struct vhu_frontend *frontend);
 
@@ -98,16 +148,25 @@ int vhu_frontend_fd(const struct vhu_frontend *frontend);
  * @frontend: a front-end
  * @timeout_ms: how long to wait for something: 0 not at all, -1 for ever
  *
+ * Context: any thread, several at once, of which one works.
  * Return: 0, -ENOTCONN, -EDEADLK, or the -errno of epoll_wait(2).
  */
 int vhu_frontend_run(struct vhu_frontend *frontend, int timeout_ms);
 
 /**
+ * vhu_frontend_wake - make a vhu_frontend_run() that waits return.
+ * @frontend: a front-end
+ *
+ * Context: any thread; does not block.
+ */
+void vhu_frontend_wake(struct vhu_frontend *frontend);
+
+/**
  * vhu_frontend_error - what went wrong last, in words.
  * @frontend: a front-end
  *
- * Ownership: valid until the next call of any function of the front-end; empty
- * if nothing has gone wrong yet.
+ * Ownership: valid until the same thread calls this again; empty if nothing has
+ * gone wrong yet.
  */
 const char *vhu_frontend_error(const struct vhu_frontend *frontend);
 
@@ -119,7 +178,11 @@ const char *vhu_frontend_error(const struct vhu_frontend *frontend);
  * @updates_refused: of these, those the back-end refused
  * @invalidations: INVALIDATE messages sent
  * @access_fails: ACCESS_FAIL messages received
- * @requests: messages sent, in all
+ * @requests: messages sent on the main channel, in all
+ * @sends: system calls that took
+ * @replies: messages sent on the back-channel
+ * @reply_sends: system calls that took
+ * @reconnects: that succeeded
  */
 struct vhu_frontend_stats {
 	uint64_t misses;
@@ -129,6 +192,10 @@ struct vhu_frontend_stats {
 	uint64_t invalidations;
 	uint64_t access_fails;
 	uint64_t requests;
+	uint64_t sends;
+	uint64_t replies;
+	uint64_t reply_sends;
+	uint64_t reconnects;
 };
 
 /**
@@ -185,23 +252,6 @@ unsigned vhu_frontend_queues(const struct vhu_frontend *frontend);
  * Return: 0, -EOPNOTSUPP: not a subset; or as at the top.
  */
 int vhu_frontend_set_features(struct vhu_frontend *frontend, uint64_t features);
-
-/**
- * struct vhu_region - memory to share.
- * @gpa: guest physical address in bytes
- * @size: bytes
- * @uva: address by which UPDATEs and ring addresses name it; usually where the
- *	caller has mapped it
- * @offset: where it begins in the file, in bytes
- * @fd: the file
- */
-struct vhu_region {
-	uint64_t gpa;
-	uint64_t size;
-	uint64_t uva;
-	uint64_t offset;
-	int fd;
-};
 
 /**
  * vhu_frontend_add_memory - share regions beside those shared already.
@@ -274,6 +324,8 @@ int vhu_frontend_reset_device(struct vhu_frontend *frontend);
  * @kick_fd: eventfd by which the driver notifies the device
  * @call_fd: eventfd by which the device notifies the driver; -1: it is polled
  * @err_fd: eventfd by which the device says that the ring is broken; -1: none
+ * @used_ptr: where this process has the used ring, for vhu_frontend_reconnect(); it
+ *	is read then. NULL: nowhere
  */
 struct vhu_vring_setup {
 	uint16_t num;
@@ -284,6 +336,7 @@ struct vhu_vring_setup {
 	int kick_fd;
 	int call_fd;
 	int err_fd;
+	const void *used_ptr;
 };
 
 /**
@@ -301,6 +354,19 @@ int vhu_frontend_vring_start(struct vhu_frontend *frontend, unsigned index,
                              const struct vhu_vring_setup *setup);
 
 /**
+ * vhu_frontend_vrings_start - hand several rings over in two exchanges.
+ * @frontend: a front-end with features set and memory shared
+ * @first: the first queue's number
+ * @setups: the rings of that queue and of those after it
+ * @n: number of @setups
+ *
+ * Ownership, Return: as vhu_frontend_vring_start(). After an error no kick fd was
+ * sent, or stop the rings to be sure.
+ */
+int vhu_frontend_vrings_start(struct vhu_frontend *frontend, unsigned first,
+                              const struct vhu_vring_setup *setups, unsigned n);
+
+/**
  * vhu_frontend_vring_enable - let a ring work, or let it rest.
  * @frontend: a front-end
  * @index: the queue's number
@@ -310,6 +376,18 @@ int vhu_frontend_vring_start(struct vhu_frontend *frontend, unsigned index,
  * known to the back-end, which enables rings by itself.
  */
 int vhu_frontend_vring_enable(struct vhu_frontend *frontend, unsigned index, bool enable);
+
+/**
+ * vhu_frontend_vrings_enable - the same for several rings in one exchange.
+ * @frontend: a front-end
+ * @first: the first queue's number
+ * @n: how many
+ * @enable: which
+ *
+ * Return: as vhu_frontend_vring_enable().
+ */
+int vhu_frontend_vrings_enable(struct vhu_frontend *frontend, unsigned first, unsigned n,
+                               bool enable);
 
 /**
  * vhu_frontend_vring_stop - take a ring back.
@@ -324,171 +402,21 @@ int vhu_frontend_vring_enable(struct vhu_frontend *frontend, unsigned index, boo
 int vhu_frontend_vring_stop(struct vhu_frontend *frontend, unsigned index, uint16_t *ret_base);
 
 /**
- * vhu_guestmem_new - memory to share, in one memfd a region.
- * @sizes: bytes of each region, multiples of 4096
- * @n: number of regions, 1 to 8
- * @ret: the memory, zeroed; the regions follow each other without gaps, in gpa
- *	(from 0) and in uva, like the memory of a machine's nodes
- *
- * Return: 0, -EINVAL, -ENOMEM, or the -errno of memfd_create(2).
- */
-int vhu_guestmem_new(const uint64_t *sizes, unsigned n, struct vhu_guestmem **ret);
-
-/**
- * vhu_guestmem_free - unmap and close; shares that back-ends hold live on.
- * @mem: memory or NULL
- */
-void vhu_guestmem_free(struct vhu_guestmem *mem);
-
-/**
- * vhu_guestmem_regions - the regions, as vhu_frontend_add_memory() takes them.
- * @mem: memory
- * @ret_n: their number
- *
- * Ownership: the memory's, fds included.
- */
-const struct vhu_region *vhu_guestmem_regions(const struct vhu_guestmem *mem, unsigned *ret_n);
-
-/**
- * vhu_guestmem_ptr - where this process has memory of a guest physical address.
- * @mem: memory
- * @gpa: address in bytes
- * @len: bytes from there on
- *
- * Return: the pointer, which as an integer is also the uva; NULL: not inside.
- */
-void *vhu_guestmem_ptr(const struct vhu_guestmem *mem, uint64_t gpa, uint64_t len);
-
-/**
- * struct vhu_vq_config - a queue driven by this process.
- * @index: the queue's number
- * @num: size of the ring, a power of two up to 32768
- * @event_idx: VIRTIO_F_RING_EVENT_IDX was negotiated
- * @table_entries: longest indirect table in descriptors; 0: no indirect
- *	descriptors (needed if VIRTIO_F_INDIRECT_DESC was not negotiated)
- * @mem: where ring and tables go: vhu_vq_bytes() bytes, aligned to 4096
- * @addr: the same as the device knows it for rings: I/O virtual address with
- *	VIRTIO_F_ACCESS_PLATFORM (map it VHU_PERM_RW), else uva
- * @buffer_addr: the same as descriptors name it: as @addr with
- *	VIRTIO_F_ACCESS_PLATFORM, else gpa. For indirect tables
- */
-struct vhu_vq_config {
-	unsigned index;
-	uint16_t num;
-	bool event_idx;
-	uint16_t table_entries;
-	void *mem;
-	uint64_t addr;
-	uint64_t buffer_addr;
-};
-
-/** struct vhu_buffer - a part of a request: address, bytes, and who writes it. */
-struct vhu_buffer {
-	uint64_t addr;
-	uint32_t len;
-	bool writable; /* by the device; readable ones come first */
-};
-
-/**
- * vhu_vq_bytes - memory a ring needs.
- * @num: size of the ring
- * @table_entries: as in struct vhu_vq_config
- *
- * Return: bytes, a multiple of 4096.
- */
-size_t vhu_vq_bytes(uint16_t num, uint16_t table_entries);
-
-/**
- * vhu_vq_start - lay a ring out, start and enable it.
- * @frontend: a front-end with features set and memory shared
- * @config: the queue; @config->mem is borrowed until vhu_vq_free()
- * @ret: the queue
- *
- * Return: 0, -EINVAL, -ENOMEM, -EMFILE, or as at the top.
- */
-int vhu_vq_start(struct vhu_frontend *frontend, const struct vhu_vq_config *config,
-                 struct vhu_vq **ret);
-
-/**
- * vhu_vq_stop - take the ring back from the back-end.
- * @vq: a queue; requests that were not processed stay added
+ * vhu_frontend_vrings_stop - take several rings back in one exchange.
+ * @frontend: a front-end
+ * @first: the first queue's number
+ * @n: how many
+ * @ret_bases: as @ret_base of vhu_frontend_vring_stop(), @n of them; NULL: not wanted
  *
  * Return: as vhu_frontend_vring_stop().
  */
-int vhu_vq_stop(struct vhu_vq *vq);
-
-/**
- * vhu_vq_free - release a queue; does not talk to the back-end.
- * @vq: a queue or NULL
- */
-void vhu_vq_free(struct vhu_vq *vq);
-
-/**
- * vhu_vq_add - make a request available; vhu_vq_kick() shows it.
- * @vq: a queue
- * @buffers: its parts
- * @n: number of @buffers
- * @token: comes back from vhu_vq_get()
- *
- * Return: 0; -ENOSPC: the ring is full for now; -EINVAL: no buffers, or a
- * readable one after a writable one.
- */
-int vhu_vq_add(struct vhu_vq *vq, const struct vhu_buffer *buffers, unsigned n, void *token);
-
-/**
- * vhu_vq_kick - show what was added to the device and wake it if it wants that.
- * @vq: a queue
- *
- * Return: 0, or the -errno of write(2) on the kick eventfd.
- */
-int vhu_vq_kick(struct vhu_vq *vq);
-
-/**
- * vhu_vq_get - a request the device has completed.
- * @vq: a queue
- * @ret_token: as given to vhu_vq_add()
- * @ret_written: bytes the device says it wrote
- *
- * Return: 1; 0: none; -EPROTO: the device wrote nonsense.
- */
-int vhu_vq_get(struct vhu_vq *vq, void **ret_token, uint32_t *ret_written);
-
-/**
- * vhu_vq_wait - sleep until the device has completed something, serving the
- * front-end meanwhile.
- * @vq: a queue
- * @timeout_ms: how long at most; -1: for ever
- *
- * Return: 1: vhu_vq_get() has something; 0: the time is over; -EPROTO: the
- * device has declared the ring broken; or as vhu_frontend_run(), or the -errno
- * of poll(2).
- */
-int vhu_vq_wait(struct vhu_vq *vq, int timeout_ms);
-
-/**
- * vhu_vq_call_fd - readable when the device has called; for a poll of one's own.
- * @vq: a queue
- *
- * Call vhu_vq_arm() before sleeping on it.
- */
-int vhu_vq_call_fd(const struct vhu_vq *vq);
-
-/**
- * vhu_vq_arm - ask for a call at the next completion.
- * @vq: a queue
- *
- * Return: whether something is there already, for which no call may come.
- */
-bool vhu_vq_arm(struct vhu_vq *vq);
-
-/**
- * vhu_vq_broken - whether the device has declared the ring broken, as far as
- * vhu_vq_wait() has noticed.
- * @vq: a queue
- */
-bool vhu_vq_broken(const struct vhu_vq *vq);
+int vhu_frontend_vrings_stop(struct vhu_frontend *frontend, unsigned first, unsigned n,
+                             uint16_t *ret_bases);
 
 #ifdef __cplusplus
 }
 #endif
+
+#include <vhu/vq.h>
+
 #endif

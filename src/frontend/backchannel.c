@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,8 +16,13 @@
 
 static bool has_room(const struct vhu_frontend *fe)
 {
-	return fe->n_back < BACK_REQUESTS_MAX && exchange_has_room(fe, IOMMU_ANSWERS_MAX) &&
-	       channel_waiting(fe->back) < WAITING_MAX;
+	return fe->n_back < BACK_REQUESTS_MAX && fe->n_faults < FAULTS_MAX &&
+	       exchange_has_room(fe, IOMMU_ANSWERS_MAX) && channel_waiting(fe->back) < WAITING_MAX;
+}
+
+static void count_sends(struct vhu_frontend *fe)
+{
+	fe->stats.reply_sends += channel_stats(fe->back).sends;
 }
 
 void backchannel_close(struct vhu_frontend *fe)
@@ -24,7 +30,8 @@ void backchannel_close(struct vhu_frontend *fe)
 	if (!fe->back)
 		return;
 	exchange_forget_misses(fe);
-	loop_remove(&fe->loop, &fe->back_source);
+	count_sends(fe);
+	pump_remove(fe, channel_fd(fe->back));
 	channel_free(fe->back);
 	fe->back = NULL;
 	fe->n_back = 0;
@@ -40,14 +47,13 @@ static void reply(struct vhu_frontend *fe, const struct back_request *back)
 	message.header.flags = VHU_FLAG_VERSION | VHU_FLAG_REPLY;
 	message.header.size = sizeof(message.payload.u64);
 	message.payload.u64 = back->refused;
+	fe->stats.replies++;
 	if (channel_queue(fe->back, &message))
 		log_warning(fe->name, "a reply to the back-end was lost");
 }
 
-/* Replies to the eldest requests that are decided, and sends. */
 static void settle(struct vhu_frontend *fe)
 {
-	uint32_t events;
 	int error;
 
 	while (fe->n_back && !fe->back_requests[fe->back_head].updates) {
@@ -63,9 +69,15 @@ static void settle(struct vhu_frontend *fe)
 		backchannel_close(fe);
 		return;
 	}
-	events = (error == -EAGAIN ? EPOLLOUT : 0) | (fe->back_stalled ? 0 : EPOLLIN);
-	if (events != fe->back_events && !loop_change(&fe->loop, &fe->back_source, events))
-		fe->back_events = events;
+	pump_change(fe, channel_fd(fe->back), PUMP_BACK,
+	            (error == -EAGAIN ? EPOLLOUT : 0) | (fe->back_stalled ? 0 : EPOLLIN),
+	            &fe->back_events);
+}
+
+void backchannel_settle(struct vhu_frontend *fe)
+{
+	if (fe->back)
+		settle(fe);
 }
 
 void backchannel_updated(struct vhu_frontend *fe, struct back_request *miss, bool accepted)
@@ -78,30 +90,27 @@ void backchannel_updated(struct vhu_frontend *fe, struct back_request *miss, boo
 	miss->updates--;
 }
 
-void backchannel_settle(struct vhu_frontend *fe)
+static void add_fault(struct vhu_frontend *fe, const struct vhu_iotlb *iotlb, bool reported)
 {
-	if (fe->back)
-		settle(fe);
+	fe->faults[fe->n_faults++] = (struct fault){ iotlb->iova, iotlb->perm, reported };
 }
 
 static void handle_miss(struct vhu_frontend *fe, const struct vhu_iotlb *iotlb,
                         struct back_request *back)
 {
+	const struct awaiter awaiter = { .by = AWAITED_BY_MISS, .miss = back };
 	struct iommu_answer answers[IOMMU_ANSWERS_MAX];
 	unsigned n;
 
 	fe->stats.misses++;
-	n = iommu_miss(fe->config.iommu, &fe->device, iotlb->iova, iotlb->size, iotlb->perm,
-	               answers);
-	for (unsigned i = 0; i < n; i++) {
-		if (iotlb_send_update(fe, &answers[i], back))
+	n = iommu_miss(&fe->device, iotlb->iova, iotlb->size, iotlb->perm, answers);
+	for (unsigned i = 0; i < n; i++)
+		if (iotlb_send_update(fe, &answers[i], awaiter))
 			back->refused = true;
-		else
-			back->updates++;
-	}
 	if (!n) {
 		back->refused = true;
 		fe->stats.refused++;
+		add_fault(fe, iotlb, false);
 	}
 }
 
@@ -112,7 +121,7 @@ static void handle_iotlb(struct vhu_frontend *fe, const struct vhu_iotlb *iotlb,
 	case VHU_IOTLB_MISS: handle_miss(fe, iotlb, back); break;
 	case VHU_IOTLB_ACCESS_FAIL:
 		fe->stats.access_fails++;
-		iommu_access_failed(fe->config.iommu, &fe->device, iotlb->iova, iotlb->perm);
+		add_fault(fe, iotlb, true);
 		break;
 	default: back->refused = true; break;
 	}
@@ -125,7 +134,7 @@ static void handle(struct vhu_frontend *fe, const struct message *message)
 		.features = fe->features,
 		.features_offered = fe->features_offered,
 		.protocol_features = fe->protocol_features,
-		.n_rings = fe->queues ? (unsigned)fe->queues : 256,
+		.n_rings = fe->queues ? (unsigned)fe->queues : RINGS_MAX,
 		.back_channel = true,
 	};
 	struct back_request *back =
@@ -140,10 +149,7 @@ static void handle(struct vhu_frontend *fe, const struct message *message)
 	}
 	switch (message->header.request) {
 	case VHU_BE_IOTLB_MSG: handle_iotlb(fe, &message->payload.iotlb, back); break;
-	case VHU_BE_CONFIG_CHANGE_MSG:
-		if (fe->config.config_changed)
-			fe->config.config_changed(fe->config.opaque);
-		break;
+	case VHU_BE_CONFIG_CHANGE_MSG: fe->config_due++; break;
 	default: back->refused = true; break;
 	}
 }
@@ -174,40 +180,34 @@ static bool receive(struct vhu_frontend *fe)
 	return true;
 }
 
-/*
- * All UPDATEs of a round go out before the replies: a refusal decided at once
- * must not overtake what was sent for its elders.
- */
+/* Nothing is sent yet, so that what is sent goes together. */
 static void serve(struct vhu_frontend *fe)
 {
 	bool room;
 
 	while ((room = has_room(fe)) && receive(fe))
 		;
-	exchange_flush(fe);
+	fe->back_stalled = !room;
+}
+
+void backchannel_receive(struct vhu_frontend *fe, uint32_t events)
+{
 	if (!fe->back || fe->lost)
 		return;
-	fe->back_stalled = !room;
-	settle(fe);
-}
-
-void backchannel_resume(struct vhu_frontend *fe)
-{
-	if (fe->back && fe->back_stalled && !fe->lost && has_room(fe))
-		serve(fe);
-}
-
-static void back_ready(struct loop_source *source, uint32_t events)
-{
-	struct vhu_frontend *fe = container_of(source, struct vhu_frontend, back_source);
-
 	if (fe->back_stalled && events & (EPOLLHUP | EPOLLERR)) {
 		/* Reported for as long as it is true, and it can't be read away. */
 		log_info(fe->name, "the back-end closed the back-channel");
 		backchannel_close(fe);
 		return;
 	}
-	serve(fe);
+	if (!fe->back_stalled)
+		serve(fe);
+}
+
+void backchannel_resume(struct vhu_frontend *fe)
+{
+	if (fe->back && fe->back_stalled && !fe->lost && has_room(fe))
+		serve(fe);
 }
 
 static int hand_over(struct vhu_frontend *fe, int fd)
@@ -232,7 +232,9 @@ int backchannel_open(struct vhu_frontend *fe)
 		goto out;
 	}
 	fe->back_events = EPOLLIN;
-	error = loop_add(&fe->loop, &fe->back_source, pair[0], EPOLLIN, back_ready);
+	fe->back_stalled = false;
+	fe->back_head = fe->n_back = 0;
+	error = pump_add(fe, pair[0], PUMP_BACK);
 	if (!error)
 		error = hand_over(fe, pair[1]);
 	if (error)

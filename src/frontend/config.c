@@ -32,8 +32,7 @@ static int init_config(struct vhu_frontend *fe, struct message *message, uint32_
 }
 
 /* An empty reply is how a back-end says no. */
-VHU_EXPORT int vhu_frontend_get_config(struct vhu_frontend *fe, uint32_t offset, void *buf,
-                                       uint32_t len)
+static int get_config(struct vhu_frontend *fe, uint32_t offset, void *buf, uint32_t len)
 {
 	struct message message;
 	int error = init_config(fe, &message, VHU_FE_GET_CONFIG, offset, len);
@@ -53,8 +52,16 @@ VHU_EXPORT int vhu_frontend_get_config(struct vhu_frontend *fe, uint32_t offset,
 	return 0;
 }
 
-VHU_EXPORT int vhu_frontend_set_config(struct vhu_frontend *fe, uint32_t offset, const void *buf,
-                                       uint32_t len, bool migration)
+VHU_EXPORT int vhu_frontend_get_config(struct vhu_frontend *fe, uint32_t offset, void *buf,
+                                       uint32_t len)
+{
+	int error = frontend_enter(fe);
+
+	return error ? error : frontend_leave(fe, get_config(fe, offset, buf, len));
+}
+
+static int set_config(struct vhu_frontend *fe, uint32_t offset, const void *buf, uint32_t len,
+                      bool migration)
 {
 	struct message message;
 	int error = init_config(fe, &message, VHU_FE_SET_CONFIG, offset, len);
@@ -66,32 +73,66 @@ VHU_EXPORT int vhu_frontend_set_config(struct vhu_frontend *fe, uint32_t offset,
 	return exchange(fe, &message, NULL);
 }
 
-VHU_EXPORT int vhu_frontend_set_status(struct vhu_frontend *fe, uint8_t status)
+VHU_EXPORT int vhu_frontend_set_config(struct vhu_frontend *fe, uint32_t offset, const void *buf,
+                                       uint32_t len, bool migration)
+{
+	int error = frontend_enter(fe);
+
+	return error ? error : frontend_leave(fe, set_config(fe, offset, buf, len, migration));
+}
+
+static int set_status(struct vhu_frontend *fe, uint8_t status)
 {
 	int error = check_protocol(fe, VHU_PROTOCOL_F_STATUS, VHU_FE_SET_STATUS);
 
-	return error ? error : exchange_u64(fe, VHU_FE_SET_STATUS, status);
+	if (!error)
+		error = exchange_u64(fe, VHU_FE_SET_STATUS, status);
+	if (!error)
+		fe->status = status;
+	return error;
+}
+
+VHU_EXPORT int vhu_frontend_set_status(struct vhu_frontend *fe, uint8_t status)
+{
+	int error = frontend_enter(fe);
+
+	return error ? error : frontend_leave(fe, set_status(fe, status));
+}
+
+int config_restore(struct vhu_frontend *fe)
+{
+	if (fe->status < 0 || !frontend_has_protocol(fe, VHU_PROTOCOL_F_STATUS))
+		return 0;
+	return set_status(fe, (uint8_t)fe->status);
 }
 
 VHU_EXPORT int vhu_frontend_get_status(struct vhu_frontend *fe, uint8_t *ret)
 {
 	uint64_t status;
-	int error = check_protocol(fe, VHU_PROTOCOL_F_STATUS, VHU_FE_GET_STATUS);
+	int error = frontend_enter(fe);
 
+	if (error)
+		return error;
+	error = check_protocol(fe, VHU_PROTOCOL_F_STATUS, VHU_FE_GET_STATUS);
 	if (!error)
 		error = exchange_get_u64(fe, VHU_FE_GET_STATUS, &status);
 	if (!error)
 		*ret = (uint8_t)status;
-	return error;
+	return frontend_leave(fe, error);
 }
 
 VHU_EXPORT int vhu_frontend_reset_device(struct vhu_frontend *fe)
 {
 	struct message message;
-	int error = check_protocol(fe, VHU_PROTOCOL_F_RESET_DEVICE, VHU_FE_RESET_DEVICE);
+	int error = frontend_enter(fe);
 
 	if (error)
 		return error;
+	error = check_protocol(fe, VHU_PROTOCOL_F_RESET_DEVICE, VHU_FE_RESET_DEVICE);
 	message_init(&message, VHU_FE_RESET_DEVICE);
-	return exchange(fe, &message, NULL);
+	if (!error)
+		error = exchange(fe, &message, NULL);
+	if (!error)
+		vrings_forget(fe, 0, RINGS_MAX);
+	return frontend_leave(fe, error);
 }

@@ -6,9 +6,8 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
+#include <sys/epoll.h>
 
-#include "base/log.h"
 #include "frontend/frontend.h"
 
 static struct awaited *awaited_at(struct vhu_frontend *fe, unsigned i)
@@ -22,17 +21,32 @@ bool exchange_has_room(const struct vhu_frontend *fe, unsigned messages)
 	       channel_waiting(fe->main) < WAITING_MAX;
 }
 
+static void forget(struct vhu_frontend *fe, unsigned i)
+{
+	awaited_at(fe, i)->awaiter = (struct awaiter){ .by = AWAITED_BY_NOBODY };
+}
+
 void exchange_forget_misses(struct vhu_frontend *fe)
 {
 	for (unsigned i = 0; i < fe->n_awaited; i++)
-		awaited_at(fe, i)->miss = NULL;
+		if (awaited_at(fe, i)->awaiter.by == AWAITED_BY_MISS)
+			forget(fe, i);
+}
+
+void exchange_forget_ticket(struct vhu_frontend *fe, const struct iommu_ticket *ticket)
+{
+	for (unsigned i = 0; i < fe->n_awaited; i++)
+		if (awaited_at(fe, i)->awaiter.by == AWAITED_BY_UNMAP &&
+		    awaited_at(fe, i)->awaiter.ticket == ticket)
+			forget(fe, i);
 }
 
 static void forget_request(struct vhu_frontend *fe, const struct request *request)
 {
 	for (unsigned i = 0; i < fe->n_awaited; i++)
-		if (awaited_at(fe, i)->request == request)
-			awaited_at(fe, i)->request = NULL;
+		if (awaited_at(fe, i)->awaiter.by == AWAITED_BY_CALLER &&
+		    awaited_at(fe, i)->awaiter.request == request)
+			forget(fe, i);
 }
 
 static const char *why_not_flushed(int error)
@@ -44,7 +58,6 @@ static const char *why_not_flushed(int error)
 void exchange_flush(struct vhu_frontend *fe)
 {
 	int error;
-	uint32_t events;
 
 	if (fe->lost)
 		return;
@@ -53,9 +66,8 @@ void exchange_flush(struct vhu_frontend *fe)
 		frontend_lose(fe, -ENOTCONN, "%s", why_not_flushed(error));
 		return;
 	}
-	events = EPOLLIN | (error == -EAGAIN ? EPOLLOUT : 0);
-	if (events != fe->main_events && !loop_change(&fe->loop, &fe->main_source, events))
-		fe->main_events = events;
+	pump_change(fe, channel_fd(fe->main), PUMP_MAIN,
+	            EPOLLIN | (error == -EAGAIN ? EPOLLOUT : 0), &fe->main_events);
 }
 
 /* 0: accepted; or what the reply says. */
@@ -68,11 +80,63 @@ static int judge_reply(const struct awaited *slot, const struct message *reply)
 	return reply->payload.u64 ? -EREMOTEIO : 0;
 }
 
+static void conclude(struct request *request, uint32_t name, int result)
+{
+	request->pending--;
+	if (result && !request->result) {
+		request->result = result;
+		request->failed = name;
+	}
+}
+
+/* Tells whoever has waited for the eldest, which is no longer in the FIFO. */
+static void tell(struct vhu_frontend *fe, const struct awaited *slot, const struct message *reply,
+                 int result)
+{
+	const struct awaiter *awaiter = &slot->awaiter;
+
+	switch (awaiter->by) {
+	case AWAITED_BY_CALLER:
+		if (reply && awaiter->request->reply)
+			*awaiter->request->reply = *reply;
+		conclude(awaiter->request, slot->header.request, result);
+		break;
+	case AWAITED_BY_MISS:
+		if (reply)
+			backchannel_updated(fe, awaiter->miss, !result);
+		break;
+	case AWAITED_BY_UNMAP: iotlb_invalidated(fe, awaiter->ticket, result); break;
+	case AWAITED_BY_PUSH: fe->stats.updates_refused += reply && result; break;
+	case AWAITED_BY_NOBODY: break;
+	}
+}
+
+static struct awaited take_slot(struct vhu_frontend *fe)
+{
+	struct awaited slot = *awaited_at(fe, 0);
+
+	fe->awaited_head = (fe->awaited_head + 1) % AWAITED_MAX;
+	fe->n_awaited--;
+	fe->replied++;
+	return slot;
+}
+
+/* The eldest is not always what a caller waits for. */
+void exchange_end(struct vhu_frontend *fe, int head_error)
+{
+	while (fe->n_awaited) {
+		struct awaited slot = take_slot(fe);
+
+		tell(fe, &slot, NULL, head_error);
+		if (slot.awaiter.by == AWAITED_BY_CALLER || slot.awaiter.by == AWAITED_BY_UNMAP)
+			head_error = -ENOTCONN;
+	}
+}
+
 static void take_reply(struct vhu_frontend *fe, const struct message *reply)
 {
 	struct message_fault why;
 	struct awaited slot;
-	int result;
 
 	if (!fe->n_awaited) {
 		frontend_lose(fe, -EPROTO, "%s: a reply to nothing",
@@ -85,59 +149,61 @@ static void take_reply(struct vhu_frontend *fe, const struct message *reply)
 		              message_name(MESSAGE_MAIN, slot.header.request), why.text);
 		return;
 	}
-	fe->awaited_head = (fe->awaited_head + 1) % AWAITED_MAX;
-	fe->n_awaited--;
-	result = judge_reply(&slot, reply);
-	if (slot.miss)
-		backchannel_updated(fe, slot.miss, result == 0);
-	if (slot.request) {
-		if (slot.request->reply)
-			*slot.request->reply = *reply;
-		slot.request->result = result;
-	}
+	take_slot(fe);
+	tell(fe, &slot, reply, judge_reply(&slot, reply));
 }
 
-static void main_ready(struct loop_source *source, uint32_t events)
+static void lose_for(struct vhu_frontend *fe, int got)
 {
-	struct vhu_frontend *fe = container_of(source, struct vhu_frontend, main_source);
+	if (got == -ENOTCONN || got == -EPIPE || got == -ECONNRESET)
+		frontend_lose(fe, -ENOTCONN, "the back-end closed the connection");
+	else
+		frontend_lose(fe, -EPROTO, "%s: wrong reply: %s",
+		              fe->n_awaited ? message_name(MESSAGE_MAIN,
+		                                           awaited_at(fe, 0)->header.request)
+		                            : "unasked",
+		              channel_fault(fe->main)->text);
+}
+
+void exchange_receive(struct vhu_frontend *fe)
+{
 	struct message message;
 	int got;
 
-	(void)events;
 	while (!fe->lost && (got = channel_recv(fe->main, &message)) != 0) {
-		if (got == -ENOTCONN || got == -EPIPE || got == -ECONNRESET) {
-			frontend_lose(fe, -ENOTCONN, "the back-end closed the connection");
-		} else if (got < 0) {
-			frontend_lose(fe, -EPROTO, "%s: wrong reply: %s",
-			              fe->n_awaited
-			                      ? message_name(MESSAGE_MAIN,
-			                                     awaited_at(fe, 0)->header.request)
-			                      : "unasked",
-			              channel_fault(fe->main)->text);
+		if (got < 0) {
+			lose_for(fe, got);
 		} else {
 			take_reply(fe, &message);
 			message_close_fds(&message);
 		}
 	}
-	exchange_flush(fe);
-	backchannel_settle(fe);
 }
 
 int exchange_open(struct vhu_frontend *fe, int fd)
 {
-	int error = loop_add(&fe->loop, &fe->main_source, fd, EPOLLIN, main_ready);
+	int error = pump_add(fe, fd, PUMP_MAIN);
 
 	/* Last, for it takes the fd over, which is the caller's after a failure. */
 	if (!error)
 		error = channel_new(fd, MESSAGE_MAIN, &fe->main);
 	if (error)
-		loop_remove(&fe->loop, &fe->main_source);
+		pump_remove(fe, fd);
 	fe->main_events = EPOLLIN;
 	return error;
 }
 
-int exchange_start(struct vhu_frontend *fe, struct message *message, struct request *request,
-                   struct back_request *miss)
+static void count(struct awaiter awaiter)
+{
+	if (awaiter.by == AWAITED_BY_CALLER)
+		awaiter.request->pending++;
+	else if (awaiter.by == AWAITED_BY_UNMAP)
+		awaiter.ticket->pending++;
+	else if (awaiter.by == AWAITED_BY_MISS)
+		awaiter.miss->updates++;
+}
+
+int exchange_start(struct vhu_frontend *fe, struct message *message, struct awaiter awaiter)
 {
 	const struct message_spec *spec = message_spec(MESSAGE_MAIN, message->header.request);
 	bool own_reply = spec->reply == MESSAGE_REPLY_ALWAYS;
@@ -154,44 +220,26 @@ int exchange_start(struct vhu_frontend *fe, struct message *message, struct requ
 	if (error)
 		return error;
 	fe->stats.requests++;
-	if (awaited)
-		*awaited_at(fe, fe->n_awaited++) = (struct awaited){ message->header, request,
-			                                             miss };
-	else if (request)
-		request->result = 0;
+	if (awaited) {
+		*awaited_at(fe, fe->n_awaited++) = (struct awaited){ message->header, awaiter };
+		count(awaiter);
+	}
 	return 0;
 }
 
-static int64_t now_ms(void)
+void exchange_add(struct vhu_frontend *fe, struct message *message, struct request *request)
 {
-	struct timespec now;
+	const struct awaiter awaiter = { .by = AWAITED_BY_CALLER, .request = request };
+	int error = request->result ? 0 : exchange_start(fe, message, awaiter);
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	if (!error)
+		return;
+	request->result = error;
+	request->failed = message->header.request;
 }
 
-int exchange_wait(struct vhu_frontend *fe, struct request *request)
-{
-	const int64_t deadline = now_ms() + fe->config.timeout_ms;
-	int error = 0;
-
-	exchange_flush(fe);
-	while (request->result == -EINPROGRESS) {
-		int64_t left = deadline - now_ms();
-
-		if (left < 0)
-			error = -ETIMEDOUT;
-		else
-			error = frontend_round(fe, (int)left + 1);
-		if (error) {
-			forget_request(fe, request);
-			return error;
-		}
-	}
-	return request->result;
-}
-
-int exchange_explain(struct vhu_frontend *fe, uint32_t request, int error)
+/* Sets the error text for what became of a request; returns @error. */
+static int explain(struct vhu_frontend *fe, uint32_t request, int error)
 {
 	const char *name = message_name(MESSAGE_MAIN, request);
 
@@ -209,18 +257,45 @@ int exchange_explain(struct vhu_frontend *fe, uint32_t request, int error)
 	}
 }
 
+/* The message that a request which takes too long waits for. */
+static uint32_t eldest_of(struct vhu_frontend *fe, const struct request *request)
+{
+	for (unsigned i = 0; i < fe->n_awaited; i++)
+		if (awaited_at(fe, i)->awaiter.by == AWAITED_BY_CALLER &&
+		    awaited_at(fe, i)->awaiter.request == request)
+			return awaited_at(fe, i)->header.request;
+	return 0;
+}
+
+static void give_up(struct vhu_frontend *fe, struct request *request, int error)
+{
+	request->failed = eldest_of(fe, request);
+	request->result = error;
+	request->pending = 0;
+	forget_request(fe, request);
+}
+
+int exchange_wait(struct vhu_frontend *fe, struct request *request)
+{
+	const int64_t deadline = frontend_now_ms() + fe->config.timeout_ms;
+
+	exchange_flush(fe);
+	while (request->pending) {
+		int64_t left = deadline - frontend_now_ms();
+		int error = left < 0 ? -ETIMEDOUT : frontend_round(fe, (int)left + 1);
+
+		if (error && request->pending)
+			give_up(fe, request, error);
+	}
+	return explain(fe, request->failed, request->result);
+}
+
 int exchange(struct vhu_frontend *fe, struct message *message, struct message *reply)
 {
-	/* The message may be where the reply goes. */
-	const uint32_t name = message->header.request;
-	struct request request = { .reply = reply, .result = -EINPROGRESS };
-	int error = fe->busy ? -EDEADLK : 0;
+	struct request request = { .reply = reply };
 
-	if (!error)
-		error = exchange_start(fe, message, &request, NULL);
-	if (!error)
-		error = exchange_wait(fe, &request);
-	return exchange_explain(fe, name, error);
+	exchange_add(fe, message, &request);
+	return exchange_wait(fe, &request);
 }
 
 int exchange_u64(struct vhu_frontend *fe, uint32_t request, uint64_t value)

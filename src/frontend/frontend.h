@@ -2,24 +2,31 @@
 /*
  * What the parts of a front-end share: the connection and its two FIFOs.
  *
+ *   frontend.c     life
+ *   pump.c         the lock, waiting, callbacks
  *   exchange.c     main channel: requests out, replies in, in order
  *   backchannel.c  back-channel: misses in, replies out, in order
- *   frontend.c     life, negotiation
- *   memory.c, config.c, vrings.c   one kind of request each
+ *   iotlb.c        what the IOMMU wants to have sent
+ *   negotiate.c, memory.c, config.c, vrings.c   one kind of request each
+ *   reconnect.c    all of them once more
  *
  * Every message on the main channel that has a reply takes a slot in the FIFO of
  * awaited replies, whether a caller waits for it or a miss does (an UPDATE). So
  * the two mix without nesting: while a caller waits, misses are taken, their
  * UPDATEs queued behind the caller's request, and replies matched to slots.
  *
- * Thread: the front-end's.
+ * Thread: any that holds the lock. It is held while messages are sent and
+ * received, which never blocks, and by nobody who waits: of those who do one reads
+ * from the back-end for all (the *pump*), the others sleep until something has
+ * changed. The IOMMU's lock is taken inside of this one.
  */
 #ifndef FRONTEND_FRONTEND_H
 #define FRONTEND_FRONTEND_H
 
+#include <pthread.h>
+
 #include <vhu/frontend.h>
 
-#include "base/loop.h"
 #include "iommu/iommu.h"
 #include "transport/channel.h"
 #include "wire/message.h"
@@ -34,10 +41,17 @@
 /* Messages that may wait for the socket before misses are read no more. */
 #define WAITING_MAX 256u
 
-/* What a caller waits for. */
+/* Faults not yet reported; no more misses are read then. */
+#define FAULTS_MAX 256u
+
+#define RINGS_MAX  (VHU_VRING_INDEX_MASK + 1)
+
+/* What a caller waits for: the replies to one message, or to several. */
 struct request {
-	struct message *reply; /* where a reply of its own goes; NULL: acknowledgement */
-	int result;            /* -EINPROGRESS, then 0 or -errno */
+	struct message *reply; /* where a reply of its own goes; NULL: acknowledgements */
+	unsigned pending;
+	int result;      /* the first -errno */
+	uint32_t failed; /* the message it was that of */
 };
 
 /* A request of the back-end, until it is replied to. */
@@ -47,11 +61,33 @@ struct back_request {
 	bool refused;
 };
 
-/* A reply to come. Both NULL: nobody waits for it any more, it is dropped. */
+enum awaited_by {
+	AWAITED_BY_NOBODY, /* any more: the reply is dropped */
+	AWAITED_BY_CALLER,
+	AWAITED_BY_MISS,
+	AWAITED_BY_UNMAP,
+	AWAITED_BY_PUSH,
+};
+
+/* Who is told of a reply to come. */
+struct awaiter {
+	enum awaited_by by;
+	union {
+		struct request *request;
+		struct back_request *miss;
+		struct iommu_ticket *ticket;
+	};
+};
+
 struct awaited {
 	struct vhu_header header; /* of the request */
-	struct request *request;
-	struct back_request *miss;
+	struct awaiter awaiter;
+};
+
+struct fault {
+	uint64_t iova;
+	uint8_t perm;
+	bool reported;
 };
 
 struct shared_region {
@@ -59,24 +95,45 @@ struct shared_region {
 	int fd;
 };
 
+/* As it was handed over; the fds are our own. */
+struct ring {
+	bool started;
+	bool enabled;
+	struct vhu_vring_setup setup;
+};
+
 struct vhu_frontend {
 	struct vhu_frontend_config config;
 	char name[32];
-	struct loop loop;
-	bool busy; /* inside a round of the loop: callers can't wait */
+	char *path;   /* where the back-end is met; NULL: only its fd was given */
+	int listener; /* at the path, or -1 */
+
+	pthread_mutex_t lock; /* of all that follows */
+	pthread_cond_t changed;
+	unsigned n_waiting; /* for that */
+	bool pumping;
+	int epoll;
+	int wake; /* an eventfd */
+
 	bool lost;
 	char lost_reason[256];
 	char error[320];
 	struct vhu_frontend_stats stats;
 
+	/* Callbacks that are due, see pump.c. */
+	bool lost_due, timer_due;
+	unsigned config_due;
+	struct fault faults[FAULTS_MAX];
+	unsigned n_faults;
+	struct list deferred;
+
 	struct channel *main;
-	struct loop_source main_source;
 	uint32_t main_events;
 	struct awaited awaited[AWAITED_MAX]; /* a ring */
 	unsigned awaited_head, n_awaited;
+	uint64_t replied; /* that have left it, over all */
 
 	struct channel *back; /* NULL: there is none */
-	struct loop_source back_source;
 	uint32_t back_events;
 	bool back_stalled;                                    /* not read for want of room */
 	struct back_request back_requests[BACK_REQUESTS_MAX]; /* a ring */
@@ -89,19 +146,20 @@ struct vhu_frontend {
 	uint64_t protocol_features;
 	uint64_t queues;
 	uint64_t slots;
+	int status; /* the last that was set; -1: none */
 
 	struct shared_region *regions;
 	unsigned n_regions;
+	struct ring rings[RINGS_MAX];
+	unsigned n_started;
+	struct list vqs;
 
 	struct iommu_device device;
-	struct request invalidation;
+	struct list tickets; /* under way, the oldest first */
 };
 
 bool frontend_has_protocol(const struct vhu_frontend *fe, unsigned bit);
 bool frontend_translates(const struct vhu_frontend *fe);
-
-/* One round of the loop. 0, -EDEADLK from inside of one, -errno. */
-int frontend_round(struct vhu_frontend *fe, int timeout_ms);
 
 /* Sets the error text; returns @error. */
 int frontend_fault(struct vhu_frontend *fe, int error, const char *format, ...)
@@ -114,41 +172,74 @@ int frontend_fault(struct vhu_frontend *fe, int error, const char *format, ...)
 void frontend_lose(struct vhu_frontend *fe, int head_error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* pump.c */
+
+int pump_open(struct vhu_frontend *fe);
+void pump_close(struct vhu_frontend *fe);
+
+/* What the epoll set knows them by. */
+enum pump_source { PUMP_WAKE, PUMP_MAIN, PUMP_BACK, PUMP_TIMER };
+/* 0 or -errno of epoll_ctl(2). */
+int pump_add(struct vhu_frontend *fe, int fd, enum pump_source source);
+void pump_remove(struct vhu_frontend *fe, int fd);
+void pump_change(struct vhu_frontend *fe, int fd, enum pump_source source, uint32_t events,
+                 uint32_t *now);
+
+/* Whether this thread is inside a callback. */
+bool pump_in_callback(void);
+
+/* Takes the lock, for a function that may wait. -EDEADLK: it may not, and there is no lock. */
+int frontend_enter(struct vhu_frontend *fe);
+/* Calls back what is due, and drops the lock; returns @result. */
+int frontend_leave(struct vhu_frontend *fe, int result);
+
+/*
+ * Waits until something has happened, and deals with it, or until somebody else
+ * has. 0 or -errno.
+ */
+int frontend_round(struct vhu_frontend *fe, int timeout_ms);
+int64_t frontend_now_ms(void);
+
 /* exchange.c */
 
 int exchange_open(struct vhu_frontend *fe, int fd);
 
 /*
- * Sends a request, with NEED_REPLY where an acknowledgement can be asked for.
- * One of @request and @miss, or neither, learns of the reply; @request is done at
- * once if there will be none. 0, -ENOTCONN, -ENOBUFS, -ENOMEM, -EMFILE.
+ * Sends a request, with NEED_REPLY where an acknowledgement can be asked for. The
+ * awaiter learns of the reply, if there will be one; a request, or ticket, counts it.
+ * 0, -ENOTCONN, -ENOBUFS, -ENOMEM, -EMFILE.
  */
-int exchange_start(struct vhu_frontend *fe, struct message *message, struct request *request,
-                   struct back_request *miss);
-/* Waits for a started request; forgets it on -ETIMEDOUT and -EDEADLK. */
+int exchange_start(struct vhu_frontend *fe, struct message *message, struct awaiter awaiter);
+/* The same for a caller; after an error the request has that result. */
+void exchange_add(struct vhu_frontend *fe, struct message *message, struct request *request);
+/* Waits for what was started, forgets it on -ETIMEDOUT, and sets the error's text. */
 int exchange_wait(struct vhu_frontend *fe, struct request *request);
-/* Both, and the error's text. @reply may be NULL and may be @message. */
+/* All of that. @reply may be NULL and may be @message. */
 int exchange(struct vhu_frontend *fe, struct message *message, struct message *reply);
 int exchange_u64(struct vhu_frontend *fe, uint32_t request, uint64_t value);
 int exchange_get_u64(struct vhu_frontend *fe, uint32_t request, uint64_t *ret);
 
-/* Sets the error text for what became of a request; returns @error. */
-int exchange_explain(struct vhu_frontend *fe, uint32_t request, int error);
-
+/* Takes what the back-end has replied. */
+void exchange_receive(struct vhu_frontend *fe);
 /* Sends what was started. */
 void exchange_flush(struct vhu_frontend *fe);
 bool exchange_has_room(const struct vhu_frontend *fe, unsigned messages);
-/* No slot refers to a miss any more. */
+/* No slot refers to a miss, or to this ticket, any more. */
 void exchange_forget_misses(struct vhu_frontend *fe);
+void exchange_forget_ticket(struct vhu_frontend *fe, const struct iommu_ticket *ticket);
+/* Ends all that is awaited. */
+void exchange_end(struct vhu_frontend *fe, int head_error);
 
 /* backchannel.c */
 
 /* Makes the socket pair and hands one end over. */
 int backchannel_open(struct vhu_frontend *fe);
 void backchannel_close(struct vhu_frontend *fe);
-/* Goes on reading if it was stalled and there is room again. */
+/* Takes what the back-end asks, as far as there is room. */
+void backchannel_receive(struct vhu_frontend *fe, uint32_t events);
+/* Goes on with that if it had to stop and there is room again. */
 void backchannel_resume(struct vhu_frontend *fe);
-/* Replies to what is decided. */
+/* Replies to what is decided, and sends. */
 void backchannel_settle(struct vhu_frontend *fe);
 /* An UPDATE sent for @miss was acknowledged, or refused; settle later. */
 void backchannel_updated(struct vhu_frontend *fe, struct back_request *miss, bool accepted);
@@ -156,6 +247,36 @@ void backchannel_updated(struct vhu_frontend *fe, struct back_request *miss, boo
 /* iotlb.c */
 extern const struct iommu_device_ops frontend_iommu_ops;
 int iotlb_send_update(struct vhu_frontend *fe, const struct iommu_answer *answer,
-                      struct back_request *miss);
+                      struct awaiter awaiter);
+/* An INVALIDATE of the ticket was replied to, or never will be. */
+void iotlb_invalidated(struct vhu_frontend *fe, struct iommu_ticket *ticket, int error);
+/* Tells a back-end that is about to work of all there is, where that is the policy. */
+int iotlb_push_all(struct vhu_frontend *fe);
+
+/* negotiate.c */
+int negotiate(struct vhu_frontend *fe);
+int negotiate_features(struct vhu_frontend *fe, uint64_t features);
+
+/* memory.c */
+int memory_share_again(struct vhu_frontend *fe);
+void memory_close(struct vhu_frontend *fe);
+
+/* config.c */
+int config_restore(struct vhu_frontend *fe);
+
+/* vrings.c */
+int vrings_start_again(struct vhu_frontend *fe);
+/* They are not the back-end's any more. */
+void vrings_forget(struct vhu_frontend *fe, unsigned first, unsigned n);
+
+/* vq.c */
+
+/* A queue, as its front-end knows it. */
+struct vq_node {
+	struct list node;
+	unsigned index;
+	/* Prepares it for another device: 0, and from where it is to go on; or -errno. */
+	int (*requeue)(struct vq_node *vq, uint16_t *ret_base);
+};
 
 #endif

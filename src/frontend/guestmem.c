@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Memory made to be shared: one memfd a region, side by side in one reservation. */
+#include "frontend/guestmem.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#include <vhu/frontend.h>
 
 #include "base/export.h"
 #include "base/fd.h"
@@ -36,7 +37,7 @@ static int total_size(const uint64_t *sizes, unsigned n, uint64_t *ret)
 	return 0;
 }
 
-static int add_region(struct vhu_guestmem *mem, uint64_t gpa, uint64_t size)
+static int add_region(struct vhu_guestmem *mem, uint64_t gpa, uint64_t size, int seals)
 {
 	char *at = mem->base + gpa;
 	char name[32];
@@ -52,12 +53,14 @@ static int add_region(struct vhu_guestmem *mem, uint64_t gpa, uint64_t size)
 	};
 	if (ftruncate(fd, (off_t)size) < 0)
 		return -errno;
+	if (fcntl(fd, F_ADD_SEALS, seals) < 0)
+		return -errno;
 	if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
 		return -errno;
 	return 0;
 }
 
-VHU_EXPORT int vhu_guestmem_new(const uint64_t *sizes, unsigned n, struct vhu_guestmem **ret)
+int guestmem_new(const uint64_t *sizes, unsigned n, int seals, struct vhu_guestmem **ret)
 {
 	struct vhu_guestmem *mem;
 	uint64_t size, gpa = 0;
@@ -75,7 +78,7 @@ VHU_EXPORT int vhu_guestmem_new(const uint64_t *sizes, unsigned n, struct vhu_gu
 		return -ENOMEM;
 	}
 	for (unsigned i = 0; i < n && !error; i++) {
-		error = add_region(mem, gpa, sizes[i]);
+		error = add_region(mem, gpa, sizes[i], seals);
 		gpa += sizes[i];
 	}
 	if (error) {
@@ -84,6 +87,11 @@ VHU_EXPORT int vhu_guestmem_new(const uint64_t *sizes, unsigned n, struct vhu_gu
 	}
 	*ret = mem;
 	return 0;
+}
+
+VHU_EXPORT int vhu_guestmem_new(const uint64_t *sizes, unsigned n, struct vhu_guestmem **ret)
+{
+	return guestmem_new(sizes, n, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL, ret);
 }
 
 VHU_EXPORT void vhu_guestmem_free(struct vhu_guestmem *mem)

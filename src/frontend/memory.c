@@ -9,6 +9,9 @@
 #include "base/fd.h"
 #include "frontend/frontend.h"
 
+/* ADD_MEM_REG messages that are sent before a reply is awaited. */
+#define SLOTS_AT_ONCE 16u
+
 static bool by_slots(const struct vhu_frontend *fe)
 {
 	return frontend_has_protocol(fe, VHU_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
@@ -34,18 +37,27 @@ static int send_table(struct vhu_frontend *fe)
 	return exchange(fe, &message, NULL);
 }
 
-static int send_slot(struct vhu_frontend *fe, uint32_t request, const struct shared_region *region)
+static void start_slot(struct vhu_frontend *fe, uint32_t name, const struct shared_region *region,
+                       struct request *request)
 {
 	struct message message;
 
-	message_init(&message, request);
+	message_init(&message, name);
 	message.header.size = sizeof(message.payload.single);
 	message.payload.single.region = region->wire;
-	if (request == VHU_FE_ADD_MEM_REG) {
+	if (name == VHU_FE_ADD_MEM_REG) {
 		message.fds[0] = region->fd;
 		message.n_fds = 1;
 	}
-	return exchange(fe, &message, NULL);
+	exchange_add(fe, &message, request);
+}
+
+static int send_slot(struct vhu_frontend *fe, uint32_t name, const struct shared_region *region)
+{
+	struct request request = { 0 };
+
+	start_slot(fe, name, region, &request);
+	return exchange_wait(fe, &request);
 }
 
 /* Takes the regions from @first on back out of the list. */
@@ -86,17 +98,45 @@ static int make_room(struct vhu_frontend *fe, unsigned n)
 	return 0;
 }
 
+/* Regions from @first on; those that are refused leave the list. The first error. */
+static int send_slots(struct vhu_frontend *fe, unsigned first, unsigned n)
+{
+	struct request requests[SLOTS_AT_ONCE] = { 0 };
+	unsigned kept = first, i;
+	int error = 0;
+
+	for (i = 0; i < n; i++)
+		start_slot(fe, VHU_FE_ADD_MEM_REG, &fe->regions[first + i], &requests[i]);
+	for (i = 0; i < n; i++) {
+		struct shared_region *region = &fe->regions[first + i];
+		int result = exchange_wait(fe, &requests[i]);
+
+		if (!error)
+			error = result;
+		if (result)
+			fd_close(&region->fd);
+		else
+			fe->regions[kept++] = *region;
+	}
+	fe->n_regions = kept;
+	return error;
+}
+
 static int add_slots(struct vhu_frontend *fe, const struct vhu_region *regions, unsigned n)
 {
 	int error = 0;
 
-	for (unsigned i = 0; i < n && !error; i++) {
-		error = append(fe, &regions[i]);
+	while (n && !error) {
+		const unsigned first = fe->n_regions, some = n < SLOTS_AT_ONCE ? n : SLOTS_AT_ONCE;
+
+		for (unsigned i = 0; i < some && !error; i++)
+			error = append(fe, &regions[i]);
 		if (error)
-			break;
-		error = send_slot(fe, VHU_FE_ADD_MEM_REG, &fe->regions[fe->n_regions - 1]);
-		if (error)
-			drop_from(fe, fe->n_regions - 1);
+			drop_from(fe, first);
+		else
+			error = send_slots(fe, first, some);
+		regions += some;
+		n -= some;
 	}
 	return error;
 }
@@ -115,8 +155,7 @@ static int add_by_table(struct vhu_frontend *fe, const struct vhu_region *region
 	return error;
 }
 
-VHU_EXPORT int vhu_frontend_add_memory(struct vhu_frontend *fe, const struct vhu_region *regions,
-                                       unsigned n)
+static int add_memory(struct vhu_frontend *fe, const struct vhu_region *regions, unsigned n)
 {
 	int error = n ? make_room(fe, n) : 0;
 
@@ -125,7 +164,15 @@ VHU_EXPORT int vhu_frontend_add_memory(struct vhu_frontend *fe, const struct vhu
 	return by_slots(fe) ? add_slots(fe, regions, n) : add_by_table(fe, regions, n);
 }
 
-VHU_EXPORT int vhu_frontend_remove_memory(struct vhu_frontend *fe, const struct vhu_region *region)
+VHU_EXPORT int vhu_frontend_add_memory(struct vhu_frontend *fe, const struct vhu_region *regions,
+                                       unsigned n)
+{
+	int error = frontend_enter(fe);
+
+	return error ? error : frontend_leave(fe, add_memory(fe, regions, n));
+}
+
+static int remove_memory(struct vhu_frontend *fe, const struct vhu_region *region)
 {
 	struct shared_region gone;
 	unsigned i = 0;
@@ -145,4 +192,33 @@ VHU_EXPORT int vhu_frontend_remove_memory(struct vhu_frontend *fe, const struct 
 	else
 		fd_close(&gone.fd);
 	return error;
+}
+
+VHU_EXPORT int vhu_frontend_remove_memory(struct vhu_frontend *fe, const struct vhu_region *region)
+{
+	int error = frontend_enter(fe);
+
+	return error ? error : frontend_leave(fe, remove_memory(fe, region));
+}
+
+int memory_share_again(struct vhu_frontend *fe)
+{
+	int error = 0;
+
+	if (!fe->n_regions)
+		return 0;
+	if (!by_slots(fe))
+		return send_table(fe);
+	if (fe->n_regions > fe->slots)
+		return frontend_fault(fe, -EOPNOTSUPP, "memory: the back-end takes %u regions",
+		                      (unsigned)fe->slots);
+	for (unsigned i = 0; i < fe->n_regions && !error; i++)
+		error = send_slot(fe, VHU_FE_ADD_MEM_REG, &fe->regions[i]);
+	return error;
+}
+
+void memory_close(struct vhu_frontend *fe)
+{
+	drop_from(fe, 0);
+	free(fe->regions);
 }

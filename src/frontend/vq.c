@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <vhu/frontend.h>
 
@@ -19,6 +18,7 @@
 #define PAGE 4096u
 
 struct vhu_vq {
+	struct vq_node node; /* of the front-end's */
 	struct vhu_frontend *frontend;
 	struct vhu_vq_config config;
 	struct vring_driver *driver;
@@ -78,22 +78,50 @@ static int make_driver(struct vhu_vq *vq, struct layout layout)
 	return vring_driver_new(&driver, &vq->driver);
 }
 
-static int hand_over(struct vhu_vq *vq, struct layout layout)
+static int hand_over(struct vhu_vq *vq, uint16_t base)
 {
+	struct layout layout = lay_out(vq->config.num, vq->config.table_entries);
 	const struct vhu_vring_setup setup = {
 		.num = vq->config.num,
+		.base = base,
 		.desc = vq->config.addr,
 		.avail = vq->config.addr + layout.avail,
 		.used = vq->config.addr + layout.used,
 		.kick_fd = vq->kick_fd,
 		.call_fd = vq->call_fd,
 		.err_fd = vq->err_fd,
+		.used_ptr = (char *)vq->config.mem + layout.used,
 	};
 	int error = vhu_frontend_vring_start(vq->frontend, vq->config.index, &setup);
 
 	if (!error)
 		error = vhu_frontend_vring_enable(vq->frontend, vq->config.index, true);
 	return error;
+}
+
+static int requeue(struct vq_node *node, uint16_t *ret_base)
+{
+	struct vhu_vq *vq = container_of(node, struct vhu_vq, node);
+
+	fd_drain(vq->err_fd);
+	vq->broken = false;
+	return vring_driver_requeue(vq->driver, ret_base);
+}
+
+static void join(struct vhu_vq *vq)
+{
+	pthread_mutex_lock(&vq->frontend->lock);
+	list_append(&vq->frontend->vqs, &vq->node.node);
+	pthread_mutex_unlock(&vq->frontend->lock);
+}
+
+/* Nobody hands the ring over once more whose memory goes. */
+static void part(struct vhu_vq *vq)
+{
+	pthread_mutex_lock(&vq->frontend->lock);
+	list_remove(&vq->node.node);
+	vrings_forget(vq->frontend, vq->config.index, 1);
+	pthread_mutex_unlock(&vq->frontend->lock);
 }
 
 VHU_EXPORT int vhu_vq_start(struct vhu_frontend *frontend, const struct vhu_vq_config *config,
@@ -108,6 +136,8 @@ VHU_EXPORT int vhu_vq_start(struct vhu_frontend *frontend, const struct vhu_vq_c
 	*vq = (struct vhu_vq){
 		.frontend = frontend, .config = *config, .kick_fd = -1, .call_fd = -1, .err_fd = -1
 	};
+	vq->node = (struct vq_node){ .index = config->index, .requeue = requeue };
+	list_init(&vq->node.node);
 	error = fd_event(&vq->kick_fd);
 	if (!error)
 		error = fd_event(&vq->call_fd);
@@ -116,12 +146,14 @@ VHU_EXPORT int vhu_vq_start(struct vhu_frontend *frontend, const struct vhu_vq_c
 	if (!error)
 		error = make_driver(vq, layout);
 	if (!error)
-		error = hand_over(vq, layout);
-	if (error)
+		error = hand_over(vq, 0);
+	if (error) {
 		vhu_vq_free(vq);
-	else
-		*ret = vq;
-	return error;
+		return error;
+	}
+	join(vq);
+	*ret = vq;
+	return 0;
 }
 
 VHU_EXPORT int vhu_vq_stop(struct vhu_vq *vq)
@@ -129,10 +161,22 @@ VHU_EXPORT int vhu_vq_stop(struct vhu_vq *vq)
 	return vhu_frontend_vring_stop(vq->frontend, vq->config.index, NULL);
 }
 
+VHU_EXPORT int vhu_vq_restart(struct vhu_vq *vq)
+{
+	uint16_t base;
+	int error = requeue(&vq->node, &base);
+
+	if (!error)
+		error = hand_over(vq, base);
+	return error ? error : fd_signal(vq->kick_fd);
+}
+
 VHU_EXPORT void vhu_vq_free(struct vhu_vq *vq)
 {
 	if (!vq)
 		return;
+	if (!list_is_empty(&vq->node.node))
+		part(vq);
 	vring_driver_free(vq->driver);
 	fd_close(&vq->kick_fd);
 	fd_close(&vq->call_fd);
@@ -175,14 +219,6 @@ VHU_EXPORT bool vhu_vq_broken(const struct vhu_vq *vq)
 	return vq->broken;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Sleeps once on everything that may happen. 0 or -errno. */
 static int sleep_once(struct vhu_vq *vq, int timeout_ms)
 {
@@ -192,7 +228,7 @@ static int sleep_once(struct vhu_vq *vq, int timeout_ms)
 		{ .fd = vhu_frontend_fd(vq->frontend), .events = POLLIN },
 	};
 
-	if (poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms) < 0)
+	if (poll(fds, vq->config.run_elsewhere ? 2 : 3, timeout_ms) < 0)
 		return errno == EINTR ? 0 : -errno;
 	if (fds[0].revents)
 		fd_drain(vq->call_fd);
@@ -203,10 +239,10 @@ static int sleep_once(struct vhu_vq *vq, int timeout_ms)
 
 VHU_EXPORT int vhu_vq_wait(struct vhu_vq *vq, int timeout_ms)
 {
-	const int64_t deadline = now_ms() + timeout_ms;
+	const int64_t deadline = frontend_now_ms() + timeout_ms;
 
 	for (;;) {
-		int64_t left = timeout_ms < 0 ? -1 : deadline - now_ms();
+		int64_t left = timeout_ms < 0 ? -1 : deadline - frontend_now_ms();
 		int error;
 
 		if (vring_driver_arm(vq->driver)) {

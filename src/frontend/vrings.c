@@ -1,29 +1,43 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Rings handed to the back-end and taken back; what is in them is vq.c's business. */
+/*
+ * Rings handed to the back-end and taken back; what is in them is vq.c's business.
+ * Several go together: all messages of a step are sent before the first reply is
+ * waited for.
+ */
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 
 #include "base/export.h"
+#include "base/fd.h"
 #include "frontend/frontend.h"
 
-static int check_index(struct vhu_frontend *fe, unsigned index)
+/* Rings of one exchange: each takes six messages, with three fds. */
+#define RINGS_AT_ONCE 32u
+
+static int check_index(struct vhu_frontend *fe, unsigned first, unsigned n)
 {
-	if (index > VHU_VRING_INDEX_MASK || (fe->queues && index >= fe->queues))
-		return frontend_fault(fe, -EINVAL, "ring %u: no such queue", index);
+	unsigned max = fe->queues ? (unsigned)fe->queues : RINGS_MAX;
+
+	if (n > max || first > max - n)
+		return frontend_fault(fe, -EINVAL, "ring %u: no such queue",
+		                      first >= max ? first : max);
 	return 0;
 }
 
-static int send_state(struct vhu_frontend *fe, uint32_t request, unsigned index, uint32_t num,
-                      struct message *reply)
+static void add_state(struct vhu_frontend *fe, struct request *request, uint32_t name,
+                      unsigned index, uint32_t num)
 {
 	struct message message;
 
-	message_init(&message, request);
+	message_init(&message, name);
 	message.header.size = sizeof(message.payload.state);
 	message.payload.state = (struct vhu_vring_state){ index, num };
-	return exchange(fe, &message, reply);
+	exchange_add(fe, &message, request);
 }
 
-static int send_addr(struct vhu_frontend *fe, unsigned index, const struct vhu_vring_setup *setup)
+static void add_addr(struct vhu_frontend *fe, struct request *request, unsigned index,
+                     const struct vhu_vring_setup *setup)
 {
 	struct message message;
 
@@ -35,69 +49,292 @@ static int send_addr(struct vhu_frontend *fe, unsigned index, const struct vhu_v
 		.avail = setup->avail,
 		.used = setup->used,
 	};
-	return exchange(fe, &message, NULL);
+	exchange_add(fe, &message, request);
 }
 
-static int send_fd(struct vhu_frontend *fe, uint32_t request, unsigned index, int fd)
+static void add_fd(struct vhu_frontend *fe, struct request *request, uint32_t name, unsigned index,
+                   int fd)
 {
 	struct message message;
 
-	message_init(&message, request);
+	message_init(&message, name);
 	message.header.size = sizeof(message.payload.u64);
 	message.payload.u64 = index | (fd < 0 ? VHU_VRING_NOFD : 0);
 	if (fd >= 0) {
 		message.fds[0] = fd;
 		message.n_fds = 1;
 	}
-	return exchange(fe, &message, NULL);
+	exchange_add(fe, &message, request);
 }
 
-/* The kick comes last of what starts a ring: it is what makes it start. */
-VHU_EXPORT int vhu_frontend_vring_start(struct vhu_frontend *fe, unsigned index,
-                                        const struct vhu_vring_setup *setup)
+static void add_setup(struct vhu_frontend *fe, struct request *request, unsigned index,
+                      const struct vhu_vring_setup *setup)
 {
-	int error = check_index(fe, index);
+	add_state(fe, request, VHU_FE_SET_VRING_NUM, index, setup->num);
+	add_state(fe, request, VHU_FE_SET_VRING_BASE, index, setup->base);
+	add_addr(fe, request, index, setup);
+	add_fd(fe, request, VHU_FE_SET_VRING_CALL, index, setup->call_fd);
+	if (setup->err_fd >= 0)
+		add_fd(fe, request, VHU_FE_SET_VRING_ERR, index, setup->err_fd);
+}
 
-	if (!error && setup->kick_fd < 0)
-		error = frontend_fault(fe, -EINVAL, "ring %u: no kick fd", index);
+static int keep_fd(int fd, int *ret)
+{
+	*ret = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return fd >= 0 && *ret < 0 ? -errno : 0;
+}
+
+static void close_setup(struct vhu_vring_setup *setup)
+{
+	fd_close(&setup->kick_fd);
+	fd_close(&setup->call_fd);
+	fd_close(&setup->err_fd);
+}
+
+static void ring_forget(struct vhu_frontend *fe, struct ring *ring)
+{
+	if (!ring->started)
+		return;
+	close_setup(&ring->setup);
+	ring->started = false;
+	fe->n_started--;
+}
+
+/* What is needed to hand it over once more. */
+static int ring_remember(struct vhu_frontend *fe, struct ring *ring,
+                         const struct vhu_vring_setup *setup)
+{
+	struct vhu_vring_setup copy = *setup;
+	int error;
+
+	copy.call_fd = copy.err_fd = -1;
+	error = keep_fd(setup->kick_fd, &copy.kick_fd);
 	if (!error)
-		error = send_state(fe, VHU_FE_SET_VRING_NUM, index, setup->num, NULL);
+		error = keep_fd(setup->call_fd, &copy.call_fd);
 	if (!error)
-		error = send_state(fe, VHU_FE_SET_VRING_BASE, index, setup->base, NULL);
-	if (!error)
-		error = send_addr(fe, index, setup);
-	if (!error)
-		error = send_fd(fe, VHU_FE_SET_VRING_CALL, index, setup->call_fd);
-	if (!error && setup->err_fd >= 0)
-		error = send_fd(fe, VHU_FE_SET_VRING_ERR, index, setup->err_fd);
-	if (!error)
-		error = send_fd(fe, VHU_FE_SET_VRING_KICK, index, setup->kick_fd);
+		error = keep_fd(setup->err_fd, &copy.err_fd);
+	if (error) {
+		close_setup(&copy);
+		return frontend_fault(fe, error, "ring: %s", strerror(-error));
+	}
+	ring_forget(fe, ring);
+	ring->started = true;
+	ring->setup = copy;
+	fe->n_started++;
+	return 0;
+}
+
+static int start_some(struct vhu_frontend *fe, unsigned first, const struct vhu_vring_setup *setups,
+                      unsigned n)
+{
+	struct request setting = { 0 }, kicking = { 0 };
+	int error;
+
+	for (unsigned i = 0; i < n; i++)
+		add_setup(fe, &setting, first + i, &setups[i]);
+	error = exchange_wait(fe, &setting);
+	if (!error && !fe->n_started)
+		error = iotlb_push_all(fe);
+	for (unsigned i = 0; i < n && !error; i++)
+		error = ring_remember(fe, &fe->rings[first + i], &setups[i]);
+	if (error)
+		return error;
+	/* The kick comes last: it is what makes it start. */
+	for (unsigned i = 0; i < n; i++)
+		add_fd(fe, &kicking, VHU_FE_SET_VRING_KICK, first + i, setups[i].kick_fd);
+	return exchange_wait(fe, &kicking);
+}
+
+static int start(struct vhu_frontend *fe, unsigned first, const struct vhu_vring_setup *setups,
+                 unsigned n)
+{
+	int error = check_index(fe, first, n);
+
+	for (unsigned i = 0; i < n && !error; i++)
+		if (setups[i].kick_fd < 0)
+			error = frontend_fault(fe, -EINVAL, "ring %u: no kick fd", first + i);
+	while (n && !error) {
+		unsigned some = n < RINGS_AT_ONCE ? n : RINGS_AT_ONCE;
+
+		error = start_some(fe, first, setups, some);
+		first += some;
+		setups += some;
+		n -= some;
+	}
 	return error;
 }
 
-VHU_EXPORT int vhu_frontend_vring_enable(struct vhu_frontend *fe, unsigned index, bool enable)
+VHU_EXPORT int vhu_frontend_vrings_start(struct vhu_frontend *fe, unsigned first,
+                                         const struct vhu_vring_setup *setups, unsigned n)
 {
-	int error = check_index(fe, index);
+	int error = frontend_enter(fe);
 
+	return error ? error : frontend_leave(fe, start(fe, first, setups, n));
+}
+
+VHU_EXPORT int vhu_frontend_vring_start(struct vhu_frontend *fe, unsigned index,
+                                        const struct vhu_vring_setup *setup)
+{
+	return vhu_frontend_vrings_start(fe, index, setup, 1);
+}
+
+static int enable(struct vhu_frontend *fe, unsigned first, unsigned n, bool on)
+{
+	struct request request = { 0 };
+	int error = check_index(fe, first, n);
+
+	for (unsigned i = 0; i < n && !error; i++)
+		fe->rings[first + i].enabled = on;
 	if (error || !(fe->features & VHU_BIT(VHU_F_PROTOCOL_FEATURES)))
 		return error;
-	return send_state(fe, VHU_FE_SET_VRING_ENABLE, index, enable, NULL);
+	for (unsigned i = 0; i < n; i++)
+		add_state(fe, &request, VHU_FE_SET_VRING_ENABLE, first + i, on);
+	return exchange_wait(fe, &request);
+}
+
+VHU_EXPORT int vhu_frontend_vrings_enable(struct vhu_frontend *fe, unsigned first, unsigned n,
+                                          bool on)
+{
+	int error = frontend_enter(fe);
+
+	return error ? error : frontend_leave(fe, enable(fe, first, n, on));
+}
+
+VHU_EXPORT int vhu_frontend_vring_enable(struct vhu_frontend *fe, unsigned index, bool on)
+{
+	return vhu_frontend_vrings_enable(fe, index, 1, on);
+}
+
+static int finish_stop(struct vhu_frontend *fe, unsigned index, struct request *request,
+                       uint16_t *ret_base)
+{
+	const struct vhu_vring_state *state = &request->reply->payload.state;
+	int error = exchange_wait(fe, request);
+
+	if (error)
+		return error;
+	ring_forget(fe, &fe->rings[index]);
+	if (state->index != index)
+		return frontend_fault(fe, -EREMOTEIO,
+		                      "GET_VRING_BASE: asked for ring %u, got ring %u", index,
+		                      state->index);
+	if (ret_base)
+		*ret_base = (uint16_t)state->num;
+	return 0;
+}
+
+#define STOPS_AT_ONCE 8u
+
+static int stop_some(struct vhu_frontend *fe, unsigned first, unsigned n, uint16_t *ret_bases)
+{
+	struct request requests[STOPS_AT_ONCE];
+	struct message replies[STOPS_AT_ONCE];
+	int result = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		requests[i] = (struct request){ .reply = &replies[i] };
+		add_state(fe, &requests[i], VHU_FE_GET_VRING_BASE, first + i, 0);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		int error = finish_stop(fe, first + i, &requests[i],
+		                        ret_bases ? &ret_bases[i] : NULL);
+
+		if (!result)
+			result = error;
+	}
+	return result;
+}
+
+static int stop(struct vhu_frontend *fe, unsigned first, unsigned n, uint16_t *ret_bases)
+{
+	int error = check_index(fe, first, n);
+
+	while (n && !error) {
+		unsigned some = n < STOPS_AT_ONCE ? n : STOPS_AT_ONCE;
+
+		error = stop_some(fe, first, some, ret_bases);
+		ret_bases = ret_bases ? ret_bases + some : NULL;
+		first += some;
+		n -= some;
+	}
+	return error;
+}
+
+VHU_EXPORT int vhu_frontend_vrings_stop(struct vhu_frontend *fe, unsigned first, unsigned n,
+                                        uint16_t *ret_bases)
+{
+	int error = frontend_enter(fe);
+
+	return error ? error : frontend_leave(fe, stop(fe, first, n, ret_bases));
 }
 
 VHU_EXPORT int vhu_frontend_vring_stop(struct vhu_frontend *fe, unsigned index, uint16_t *ret_base)
 {
-	struct message reply;
-	int error = check_index(fe, index);
+	return vhu_frontend_vrings_stop(fe, index, 1, ret_base);
+}
 
-	if (!error)
-		error = send_state(fe, VHU_FE_GET_VRING_BASE, index, 0, &reply);
-	if (error)
+void vrings_forget(struct vhu_frontend *fe, unsigned first, unsigned n)
+{
+	for (unsigned i = first; i < first + n; i++) {
+		ring_forget(fe, &fe->rings[i]);
+		fe->rings[i].enabled = false;
+	}
+}
+
+/* Another device has left the ring, of which nothing else is known. */
+static uint16_t base_of(const struct vhu_vring_setup *setup)
+{
+	const uint16_t *used = setup->used_ptr;
+
+	return used ? __atomic_load_n(&used[1], __ATOMIC_ACQUIRE) : setup->base;
+}
+
+static int requeue_all(struct vhu_frontend *fe)
+{
+	struct list *node;
+	int error = 0;
+
+	list_for_each (node, &fe->vqs) {
+		struct vq_node *vq = container_of(node, struct vq_node, node);
+		struct ring *ring = &fe->rings[vq->index];
+
+		if (ring->started && !error)
+			error = vq->requeue(vq, &ring->setup.base);
+	}
+	return error;
+}
+
+/* The old fds are needed for the hand-over, which makes copies of its own. */
+static int start_again(struct vhu_frontend *fe, unsigned index)
+{
+	struct vhu_vring_setup setup = fe->rings[index].setup;
+	struct ring *ring = &fe->rings[index];
+	int error;
+
+	setup.base = base_of(&setup);
+	ring->started = false;
+	fe->n_started--;
+	error = start_some(fe, index, &setup, 1);
+	if (!ring->started) {
+		ring->started = true;
+		fe->n_started++;
 		return error;
-	if (reply.payload.state.index != index)
-		return frontend_fault(fe, -EREMOTEIO,
-		                      "GET_VRING_BASE: asked for ring %u, got ring %u", index,
-		                      reply.payload.state.index);
-	if (ret_base)
-		*ret_base = (uint16_t)reply.payload.state.num;
-	return 0;
+	}
+	/* What was kicked before may not have been heard. */
+	fd_signal(setup.kick_fd);
+	close_setup(&setup);
+	return error;
+}
+
+int vrings_start_again(struct vhu_frontend *fe)
+{
+	int error = requeue_all(fe);
+
+	for (unsigned i = 0; i < RINGS_MAX && !error; i++) {
+		if (fe->rings[i].started)
+			error = start_again(fe, i);
+		if (!error && fe->rings[i].enabled)
+			error = enable(fe, i, 1, true);
+	}
+	return error;
 }

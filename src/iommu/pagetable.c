@@ -1,354 +1,507 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * The mappings sit in a treap: a search tree by address that is a heap by random
- * priority. Everything that changes a range cuts the tree in three at the
- * range's ends, deals with the middle, and joins what is left.
- */
 #include "iommu/pagetable.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <time.h>
 
-struct pagetable_node {
-	struct pagetable_node *left, *right;
-	uint64_t priority;
-	struct mapping mapping;
-};
-
-/* xorshift64: depth must not follow from the order of mappings, no more. */
-static uint64_t next_random(struct pagetable *table)
-{
-	uint64_t x = table->random;
-
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return table->random = x;
-}
-
-static struct pagetable_node *node_new(struct pagetable *table, const struct mapping *mapping)
-{
-	struct pagetable_node *node = table->spare;
-
-	if (node)
-		table->spare = node->right;
-	else
-		node = malloc(sizeof(*node));
-	if (!node)
-		return NULL;
-	*node = (struct pagetable_node){ .priority = next_random(table), .mapping = *mapping };
-	table->count++;
-	return node;
-}
-
-static void node_drop(struct pagetable *table, struct pagetable_node *node)
-{
-	node->right = table->spare;
-	table->spare = node;
-	table->count--;
-}
-
-/* What begins below @addr goes left. */
-static void split(struct pagetable_node *node, uint64_t addr, struct pagetable_node **left,
-                  struct pagetable_node **right)
-{
-	while (node) {
-		if (node->mapping.iova.start < addr) {
-			*left = node;
-			left = &node->right;
-			node = node->right;
-		} else {
-			*right = node;
-			right = &node->left;
-			node = node->left;
-		}
-	}
-	*left = *right = NULL;
-}
-
-/* All of @a lies below all of @b. */
-static struct pagetable_node *join(struct pagetable_node *a, struct pagetable_node *b)
-{
-	struct pagetable_node *root, **at = &root;
-
-	while (a && b) {
-		if (a->priority > b->priority) {
-			*at = a;
-			at = &a->right;
-			a = a->right;
-		} else {
-			*at = b;
-			at = &b->left;
-			b = b->left;
-		}
-	}
-	*at = a ? a : b;
-	return root;
-}
-
-struct pieces {
-	struct pagetable_node *below, *middle, *above;
-};
-
-/* No mapping may straddle an end of @range. */
-static struct pieces take_apart(struct pagetable *table, struct range range)
-{
-	struct pieces pieces;
-	struct pagetable_node *rest;
-
-	split(table->root, range.start, &pieces.below, &rest);
-	if (range.last == UINT64_MAX) {
-		pieces.middle = rest;
-		pieces.above = NULL;
-	} else {
-		split(rest, range.last + 1, &pieces.middle, &pieces.above);
-	}
-	return pieces;
-}
-
-static void put_together(struct pagetable *table, struct pieces pieces)
-{
-	table->root = join(join(pieces.below, pieces.middle), pieces.above);
-}
-
-/* The mapping with the greatest start at or below @addr. */
-static struct pagetable_node *find_below(const struct pagetable *table, uint64_t addr)
-{
-	struct pagetable_node *node = table->root, *best = NULL;
-
-	while (node) {
-		if (node->mapping.iova.start <= addr) {
-			best = node;
-			node = node->right;
-		} else {
-			node = node->left;
-		}
-	}
-	return best;
-}
-
-static struct pagetable_node *find(const struct pagetable *table, uint64_t addr)
-{
-	struct pagetable_node *node = find_below(table, addr);
-
-	return node && node->mapping.iova.last >= addr ? node : NULL;
-}
-
-static void insert(struct pagetable *table, struct pagetable_node *node)
-{
-	struct pagetable_node *left, *right;
-
-	split(table->root, node->mapping.iova.start, &left, &right);
-	table->root = join(join(left, node), right);
-}
-
-static struct pagetable_node *straddler(const struct pagetable *table, uint64_t addr)
-{
-	struct pagetable_node *node = find(table, addr);
-
-	return node && node->mapping.iova.start < addr ? node : NULL;
-}
-
-/* Makes a mapping begin at @addr if one goes across it. */
-static int cut(struct pagetable *table, uint64_t addr)
-{
-	struct pagetable_node *node = straddler(table, addr), *upper;
-	struct mapping mapping;
-
-	if (!node)
-		return 0;
-	mapping = node->mapping;
-	mapping.uva += addr - mapping.iova.start;
-	mapping.iova.start = addr;
-	upper = node_new(table, &mapping);
-	if (!upper)
-		return -ENOMEM;
-	node->mapping.iova.last = addr - 1;
-	insert(table, upper);
-	return 0;
-}
-
-/*
- * A cut that was made and turns out useless is harmless: it changes no address's
- * translation.
- */
-static int cut_ends(struct pagetable *table, struct range range)
-{
-	unsigned cuts = straddler(table, range.start) != NULL;
-	int error;
-
-	if (range.last != UINT64_MAX)
-		cuts += straddler(table, range.last + 1) != NULL;
-	if (cuts > table->max - table->count)
-		return -ENOSPC;
-	error = cut(table, range.start);
-	if (!error && range.last != UINT64_MAX)
-		error = cut(table, range.last + 1);
-	return error;
-}
+/* A walk that merges looks at no more neighbours on either side. */
+#define MERGE_MAX 1024u
+#define GLANCE    8u
 
 void pagetable_init(struct pagetable *table, uint64_t max)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	*table = (struct pagetable){ .max = max,
-		                     .random = ((uint64_t)now.tv_nsec << 20 ^ (uint64_t)now.tv_sec ^
-		                                (uintptr_t)table) |
-		                               1 };
+	*table = (struct pagetable){ .max = max };
+	btree_init(&table->tree);
 }
 
 void pagetable_done(struct pagetable *table)
 {
-	struct pagetable_node *node;
+	btree_done(&table->tree);
+}
 
-	pagetable_hide(table, RANGE_ALL, &(struct range){ 0 }, &(bool){ false });
-	pagetable_remove_hidden(table, RANGE_ALL, false);
-	while ((node = table->spare)) {
-		table->spare = node->right;
-		free(node);
-	}
+uint64_t pagetable_count(const struct pagetable *table)
+{
+	return table->tree.count - table->n_joined;
+}
+
+static struct range range_of(const struct btree_place *place)
+{
+	return (struct range){ btree_start(place), btree_value(place)->last };
+}
+
+/* The first entry that has an address of @range or one above. */
+static bool find(const struct pagetable *table, struct range range, struct btree_place *ret)
+{
+	if (!btree_find_below(&table->tree, range.start, ret))
+		return btree_find_above(&table->tree, range.start, ret);
+	return btree_value(ret)->last >= range.start || btree_next(ret);
+}
+
+/* For loops over the entries that meet @range, while none comes or goes. */
+static bool first_in(const struct pagetable *table, struct range range, struct btree_place *ret)
+{
+	return find(table, range, ret) && btree_start(ret) <= range.last;
+}
+
+static bool next_in(struct range range, struct btree_place *place)
+{
+	return btree_next(place) && btree_start(place) <= range.last;
+}
+
+/* The same where they do: @at is where to go on from; false: there is no more. */
+static bool find_from(const struct pagetable *table, struct range range, uint64_t *at,
+                      struct btree_place *ret)
+{
+	return *at <= range.last && first_in(table, (struct range){ *at, range.last }, ret);
+}
+
+/* Goes on behind @last; past the end of the space there is nothing. */
+static bool step_behind(uint64_t last, uint64_t *at)
+{
+	*at = last + 1;
+	return last != UINT64_MAX;
+}
+
+static void set_joined(struct pagetable *table, struct btree_value *value, bool joined)
+{
+	table->n_joined += (uint64_t)joined - value->joined;
+	value->joined = joined;
+}
+
+static void set_exposed(struct pagetable *table, struct btree_value *value, bool exposed)
+{
+	table->n_exposed += (uint64_t)exposed - value->exposed;
+	value->exposed = exposed;
+}
+
+static void insert(struct pagetable *table, uint64_t start, const struct btree_value *value)
+{
+	btree_insert(&table->tree, start, value);
+	table->n_joined += value->joined;
+	table->n_exposed += value->exposed;
+}
+
+static void remove_at(struct pagetable *table, const struct btree_place *place)
+{
+	set_joined(table, btree_value(place), false);
+	set_exposed(table, btree_value(place), false);
+	btree_remove(&table->tree, btree_start(place));
+}
+
+/* Whether an entry begins below @addr and goes on there. */
+static bool straddles(const struct pagetable *table, uint64_t addr, struct btree_place *ret)
+{
+	return addr && btree_find_below(&table->tree, addr - 1, ret) &&
+	       btree_value(ret)->last >= addr;
+}
+
+/* Makes an entry begin at @addr if one goes across it; needs a reserve of one. */
+static void cut(struct pagetable *table, uint64_t addr, bool joined)
+{
+	struct btree_place place;
+	struct btree_value upper;
+
+	if (!straddles(table, addr, &place))
+		return;
+	upper = *btree_value(&place);
+	if (!upper.hidden)
+		upper.uva += addr - btree_start(&place);
+	upper.joined = joined;
+	btree_value(&place)->last = addr - 1;
+	insert(table, addr, &upper);
+}
+
+static bool has_room(struct pagetable *table)
+{
+	return table->tree.count < 2 * table->max && !btree_reserve(&table->tree, 2);
 }
 
 int pagetable_map(struct pagetable *table, struct range iova, uint64_t uva, uint8_t perm)
 {
-	const struct mapping mapping = { .iova = iova, .uva = uva, .perm = perm };
-	struct pagetable_node *node = find_below(table, iova.last);
+	const struct btree_value value = { .last = iova.last, .uva = uva, .perm = perm };
+	struct btree_place place;
 
-	if (node && range_overlaps(node->mapping.iova, iova))
-		return -EEXIST;
-	if (table->count >= table->max)
+	if (btree_find_below(&table->tree, iova.last, &place) &&
+	    btree_value(&place)->last >= iova.start)
+		return btree_value(&place)->hidden && !btree_value(&place)->exposed ? -EBUSY
+		                                                                    : -EEXIST;
+	if (pagetable_count(table) >= table->max)
 		return -ENOSPC;
-	node = node_new(table, &mapping);
-	if (!node)
+	if (btree_reserve(&table->tree, 1))
 		return -ENOMEM;
-	insert(table, node);
+	insert(table, iova.start, &value);
 	return 0;
 }
 
-bool pagetable_walk(const struct pagetable *table, uint64_t iova, struct mapping *ret)
+/* Whether @upper, which comes next, belongs to the same answer as @lower. */
+static bool goes_on(const struct btree_place *lower, const struct btree_place *upper, bool merge)
 {
-	struct pagetable_node *node = find(table, iova);
+	const struct btree_value *a = btree_value(lower), *b = btree_value(upper);
 
-	if (!node || node->mapping.hidden)
+	if (a->hidden || b->hidden || a->last + 1 != btree_start(upper))
 		return false;
-	*ret = node->mapping;
-	return true;
-}
-
-bool pagetable_walk_given(struct pagetable *table, uint64_t iova, struct mapping *ret)
-{
-	struct pagetable_node *node = find(table, iova);
-
-	if (!node || node->mapping.hidden)
-		return false;
-	node->mapping.given = true;
-	*ret = node->mapping;
-	return true;
-}
-
-/* In order of address; the recursion is as deep as the tree. */
-static void hide_each(struct pagetable_node *node, struct range *given, bool *any)
-{
-	struct mapping *mapping;
-
-	if (!node)
-		return;
-	hide_each(node->left, given, any);
-	mapping = &node->mapping;
-	mapping->hidden = true;
-	if (mapping->given) {
-		if (!*any)
-			given->start = mapping->iova.start;
-		given->last = mapping->iova.last;
-		*any = true;
-	}
-	hide_each(node->right, given, any);
-}
-
-int pagetable_hide(struct pagetable *table, struct range iova, struct range *ret_given,
-                   bool *ret_any_given)
-{
-	struct pieces pieces;
-	int error;
-
-	*ret_any_given = false;
-	error = cut_ends(table, iova);
-	if (error)
-		return error;
-	pieces = take_apart(table, iova);
-	hide_each(pieces.middle, ret_given, ret_any_given);
-	put_together(table, pieces);
-	return 0;
-}
-
-static struct pagetable_node *remove_each(struct pagetable *table, struct pagetable_node *node,
-                                          bool keep_given)
-{
-	struct pagetable_node *left, *right;
-
-	if (!node)
-		return NULL;
-	left = remove_each(table, node->left, keep_given);
-	right = remove_each(table, node->right, keep_given);
-	if (!node->mapping.hidden || (keep_given && node->mapping.given)) {
-		node->left = left;
-		node->right = right;
-		return node;
-	}
-	node_drop(table, node);
-	return join(left, right);
-}
-
-void pagetable_remove_hidden(struct pagetable *table, struct range iova, bool keep_given)
-{
-	struct pieces pieces = take_apart(table, iova);
-
-	pieces.middle = remove_each(table, pieces.middle, keep_given);
-	put_together(table, pieces);
-}
-
-static uint64_t hidden_bytes(const struct pagetable_node *node)
-{
-	if (!node)
-		return 0;
-	return hidden_bytes(node->left) + hidden_bytes(node->right) +
-	       (node->mapping.hidden ? range_size(node->mapping.iova) : 0);
-}
-
-uint64_t pagetable_hidden_bytes(const struct pagetable *table)
-{
-	return hidden_bytes(table->root);
-}
-
-/* @next: the least address that the next mapping may begin at; @full: none may. */
-static bool check_each(const struct pagetable_node *node, uint64_t *next, bool *full,
-                       uint64_t *count)
-{
-	const struct mapping *mapping;
-
-	if (!node)
+	if (b->joined)
 		return true;
-	if (!check_each(node->left, next, full, count))
+	return merge && a->perm == b->perm && a->uva + (a->last - btree_start(lower)) + 1 == b->uva;
+}
+
+static uint64_t walk_down(struct btree_place place, struct range window, bool merge)
+{
+	struct btree_place lower = place;
+
+	for (unsigned n = 0; n < MERGE_MAX && btree_start(&place) > window.start; n++) {
+		if (!btree_prev(&lower) || !goes_on(&lower, &place, merge))
+			break;
+		place = lower;
+	}
+	return btree_start(&place);
+}
+
+static uint64_t walk_up(struct btree_place place, struct range window, bool merge)
+{
+	struct btree_place upper = place;
+
+	for (unsigned n = 0; n < MERGE_MAX && btree_value(&place)->last < window.last; n++) {
+		if (!btree_next(&upper) || !goes_on(&place, &upper, merge))
+			break;
+		place = upper;
+	}
+	return btree_value(&place)->last;
+}
+
+bool pagetable_walk(const struct pagetable *table, uint64_t iova, struct range window, bool merge,
+                    struct mapping *ret)
+{
+	struct btree_place place;
+	const struct btree_value *value;
+
+	if (!btree_find_below(&table->tree, iova, &place))
 		return false;
-	mapping = &node->mapping;
-	if (*full || mapping->iova.start < *next || mapping->iova.last < mapping->iova.start)
+	value = btree_value(&place);
+	if (value->last < iova || value->hidden)
 		return false;
-	if ((node->left && node->left->priority > node->priority) ||
-	    (node->right && node->right->priority > node->priority))
-		return false;
-	*full = mapping->iova.last == UINT64_MAX;
-	*next = mapping->iova.last + 1;
-	++*count;
-	return check_each(node->right, next, full, count);
+	ret->iova.start = walk_down(place, window, merge);
+	ret->iova.last = walk_up(place, window, merge);
+	if (ret->iova.start < window.start)
+		ret->iova.start = window.start;
+	if (ret->iova.last > window.last)
+		ret->iova.last = window.last;
+	ret->uva = value->uva + (ret->iova.start - btree_start(&place));
+	ret->perm = value->perm;
+	return true;
+}
+
+bool pagetable_next(const struct pagetable *table, struct range iova, uint64_t *ret)
+{
+	struct btree_place place;
+	bool more = first_in(table, iova, &place);
+
+	while (more && btree_value(&place)->hidden)
+		more = next_in(iova, &place);
+	if (more)
+		*ret = btree_start(&place) < iova.start ? iova.start : btree_start(&place);
+	return more;
+}
+
+/* Makes the entry at @start one with the part before it, if they hold alike. */
+static void unite(struct pagetable *table, uint64_t start)
+{
+	struct btree_place place, lower;
+
+	if (!btree_find_below(&table->tree, start, &place) || btree_start(&place) != start ||
+	    !btree_value(&place)->joined)
+		return;
+	lower = place;
+	if (!btree_prev(&lower) || !goes_on(&lower, &place, false) ||
+	    btree_value(&lower)->holders != btree_value(&place)->holders)
+		return;
+	btree_value(&lower)->last = btree_value(&place)->last;
+	remove_at(table, &place);
+}
+
+/* How a grant finds what it is about. */
+struct prospect {
+	bool cut;   /* something goes beyond the range and does not hold alike */
+	bool parts; /* there are parts of mappings, which may become one */
+};
+
+static struct prospect look_at(const struct pagetable *table, struct range iova, uint64_t holder)
+{
+	struct prospect prospect = { 0 };
+	struct btree_place place;
+	bool more = first_in(table, iova, &place);
+
+	while (more) {
+		const struct btree_value *value = btree_value(&place);
+
+		prospect.parts |= value->joined;
+		if (btree_start(&place) > iova.last)
+			break;
+		if (!value->hidden && !(value->holders & holder))
+			prospect.cut |= !range_contains(iova, range_of(&place));
+		more = btree_next(&place);
+	}
+	return prospect;
+}
+
+static void grant_each(struct pagetable *table, struct range iova, uint64_t holder)
+{
+	struct btree_place place;
+	bool more = first_in(table, iova, &place);
+
+	for (; more; more = next_in(iova, &place))
+		if (!btree_value(&place)->hidden)
+			btree_value(&place)->holders |= holder;
+}
+
+/* Parts that hold alike are one again, also with what lies around. */
+static void unite_all(struct pagetable *table, struct range iova)
+{
+	struct btree_place place;
+	uint64_t at = iova.start, start;
+
+	while (find_from(table, iova, &at, &place)) {
+		bool more = step_behind(btree_value(&place)->last, &at);
+
+		start = btree_start(&place);
+		unite(table, start);
+		if (!more)
+			return;
+	}
+	if (iova.last != UINT64_MAX)
+		unite(table, iova.last + 1);
+}
+
+void pagetable_grant(struct pagetable *table, struct range iova, uint64_t holder)
+{
+	struct prospect prospect = look_at(table, iova, holder);
+
+	if (prospect.cut && has_room(table)) {
+		cut(table, iova.start, true);
+		if (iova.last != UINT64_MAX)
+			cut(table, iova.last + 1, true);
+		prospect.parts = true;
+	}
+	grant_each(table, iova, holder);
+	if (prospect.parts)
+		unite_all(table, iova);
+}
+
+/* How many more mappings there will be when @iova is hidden. */
+static uint64_t hide_needs(const struct pagetable *table, struct range iova)
+{
+	struct btree_place low, high, next;
+	bool below = straddles(table, iova.start, &low), above = false;
+	uint64_t needs = 0;
+
+	if (iova.last != UINT64_MAX) {
+		above = straddles(table, iova.last + 1, &high);
+		if (btree_find_below(&table->tree, iova.last + 1, &next))
+			needs += btree_start(&next) == iova.last + 1 && btree_value(&next)->joined;
+	}
+	if (below && above && btree_start(&low) == btree_start(&high))
+		return needs + 1 + (btree_value(&low)->holders != 0);
+	if (below)
+		needs += btree_value(&low)->holders != 0;
+	if (above)
+		needs += btree_value(&high)->joined + (btree_value(&high)->holders != 0);
+	return needs;
+}
+
+/* What goes on behind @addr is no part of what was there before. */
+static void behead(struct pagetable *table, uint64_t addr)
+{
+	struct btree_place place;
+
+	if (btree_find_below(&table->tree, addr, &place) && btree_start(&place) == addr)
+		set_joined(table, btree_value(&place), false);
+}
+
+static void hide_one(struct pagetable *table, const struct btree_place *place, uint64_t stamp,
+                     uint64_t *holders)
+{
+	struct btree_value *value = btree_value(place);
+
+	*holders |= value->holders;
+	if (value->hidden)
+		return;
+	if (!value->holders) {
+		remove_at(table, place);
+		return;
+	}
+	value->hidden = true;
+	value->uva = stamp;
+}
+
+int pagetable_hide(struct pagetable *table, struct range iova, uint64_t stamp,
+                   uint64_t *ret_holders)
+{
+	const uint64_t count = pagetable_count(table), needs = hide_needs(table, iova);
+	struct btree_place place;
+	uint64_t at = iova.start, last;
+
+	*ret_holders = 0;
+	if (needs && (count >= table->max || needs > table->max - count))
+		return -ENOSPC;
+	if (btree_reserve(&table->tree, 2))
+		return -ENOMEM;
+	cut(table, iova.start, false);
+	if (iova.last != UINT64_MAX) {
+		cut(table, iova.last + 1, false);
+		behead(table, iova.last + 1);
+	}
+	while (find_from(table, iova, &at, &place)) {
+		last = btree_value(&place)->last;
+		hide_one(table, &place, stamp, ret_holders);
+		if (!step_behind(last, &at))
+			break;
+	}
+	return 0;
+}
+
+bool pagetable_hull(const struct pagetable *table, struct range iova, uint64_t holder,
+                    struct range *ret)
+{
+	struct btree_place place;
+	bool any = false, more = first_in(table, iova, &place);
+
+	for (; more; more = next_in(iova, &place)) {
+		if (!btree_value(&place)->hidden || !(btree_value(&place)->holders & holder))
+			continue;
+		if (!any)
+			ret->start = btree_start(&place);
+		ret->last = btree_value(&place)->last;
+		any = true;
+	}
+	if (any && ret->start < iova.start)
+		ret->start = iova.start;
+	if (any && ret->last > iova.last)
+		ret->last = iova.last;
+	return any;
+}
+
+bool pagetable_is_free_of(const struct pagetable *table, struct range iova, uint64_t holder)
+{
+	struct btree_place place;
+	bool more = first_in(table, iova, &place);
+
+	for (unsigned n = 0; more; more = next_in(iova, &place), n++)
+		if (n == GLANCE ||
+		    (!btree_value(&place)->hidden && btree_value(&place)->holders & holder))
+			return false;
+	return true;
+}
+
+uint64_t pagetable_holders(const struct pagetable *table, struct range iova)
+{
+	struct btree_place place;
+	uint64_t holders = 0;
+	bool more = first_in(table, iova, &place);
+
+	for (; more; more = next_in(iova, &place))
+		if (btree_value(&place)->hidden)
+			holders |= btree_value(&place)->holders;
+	return holders;
+}
+
+/* Whether the entry is one that an unmap of @stamp or before has hidden from @holder. */
+static bool is_hidden_from(const struct btree_place *place, uint64_t holder, uint64_t stamp)
+{
+	const struct btree_value *value = btree_value(place);
+
+	return value->hidden && value->holders & holder && value->uva <= stamp;
+}
+
+void pagetable_release(struct pagetable *table, struct range iova, uint64_t holder, uint64_t stamp)
+{
+	struct btree_place place;
+	uint64_t at = iova.start, last;
+
+	while (find_from(table, iova, &at, &place)) {
+		last = btree_value(&place)->last;
+		if (is_hidden_from(&place, holder, stamp) &&
+		    range_contains(iova, range_of(&place))) {
+			btree_value(&place)->holders &= ~holder;
+			if (!btree_value(&place)->holders)
+				remove_at(table, &place);
+		}
+		if (!step_behind(last, &at))
+			break;
+	}
+}
+
+void pagetable_expose(struct pagetable *table, struct range iova, uint64_t holder, uint64_t stamp)
+{
+	struct btree_place place;
+	bool more = first_in(table, iova, &place);
+
+	for (; more; more = next_in(iova, &place))
+		if (is_hidden_from(&place, holder, stamp))
+			set_exposed(table, btree_value(&place), true);
+}
+
+void pagetable_forget_exposed(struct pagetable *table)
+{
+	struct btree_place place;
+	uint64_t at = 0, last;
+
+	while (table->n_exposed && find_from(table, RANGE_ALL, &at, &place)) {
+		last = btree_value(&place)->last;
+		if (btree_value(&place)->exposed)
+			remove_at(table, &place);
+		if (!step_behind(last, &at))
+			break;
+	}
+}
+
+void pagetable_forget_holder(struct pagetable *table, uint64_t holder, bool dead)
+{
+	struct btree_place place;
+	uint64_t at = 0, last;
+
+	while (find_from(table, RANGE_ALL, &at, &place)) {
+		struct btree_value *value = btree_value(&place);
+
+		last = value->last;
+		if (value->holders & holder) {
+			value->holders &= ~holder;
+			if (value->hidden && !dead)
+				value->holders |= HOLDER_GONE;
+			if (value->hidden && !value->holders)
+				remove_at(table, &place);
+		}
+		if (!step_behind(last, &at))
+			break;
+	}
+}
+
+uint64_t pagetable_exposed_bytes(const struct pagetable *table)
+{
+	struct btree_place place;
+	uint64_t bytes = 0;
+	bool more = table->n_exposed && first_in(table, RANGE_ALL, &place);
+
+	for (; more; more = next_in(RANGE_ALL, &place))
+		if (btree_value(&place)->exposed)
+			bytes += range_size(range_of(&place));
+	return bytes;
 }
 
 bool pagetable_check(const struct pagetable *table)
 {
-	uint64_t next = 0, count = 0;
-	bool full = false;
+	uint64_t n_joined = 0, n_exposed = 0;
+	struct btree_place place;
+	bool more = first_in(table, RANGE_ALL, &place);
 
-	return check_each(table->root, &next, &full, &count) && count == table->count &&
-	       count <= table->max;
+	if (!btree_check(&table->tree))
+		return false;
+	for (; more; more = next_in(RANGE_ALL, &place)) {
+		const struct btree_value *value = btree_value(&place);
+
+		if ((value->hidden && !value->holders) || (value->exposed && !value->hidden))
+			return false;
+		n_joined += value->joined;
+		n_exposed += value->exposed;
+	}
+	return n_joined == table->n_joined && n_exposed == table->n_exposed &&
+	       pagetable_count(table) <= table->max;
 }

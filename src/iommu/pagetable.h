@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a software IOMMU knows: disjoint ranges of I/O virtual addresses, to the
- * byte, each standing for contiguous user addresses. Not here: who is told of
- * what, and when (iommu.c).
+ * byte, each standing for contiguous user addresses, and which devices (*holders*,
+ * a bit each) were given what of them. Not here: who is told of what, and when.
  *
- * A mapping is *live* until it is hidden; hidden ones answer no walk but keep
- * their place, so that nothing is mapped there while a device may still reach
- * the memory.
+ * A range is *live* until it is hidden. What is hidden answers no walk but keeps
+ * its place for as long as somebody holds it, so that nothing is mapped where a
+ * device may still reach the memory.
+ *
+ * So that it is known to the byte who holds what, a mapping of which a part is
+ * granted is cut there; its parts stay one mapping to whoever asks, and are made
+ * one again where they hold alike. Where there is no room for more parts, a holder
+ * of a part counts as one of the whole.
  *
  * Thread: one at a time.
  */
@@ -17,50 +22,86 @@
 #include <stdint.h>
 
 #include "base/range.h"
+#include "iommu/btree.h"
+
+/* What a holder turns into whose device is no more: nobody can ask it for anything. */
+#define HOLDER_GONE (UINT64_C(1) << 63)
 
 struct mapping {
 	struct range iova;
 	uint64_t uva; /* of iova.start */
 	uint8_t perm;
-	bool given; /* a device was told of a part of it */
-	bool hidden;
 };
 
-struct pagetable_node;
-
 struct pagetable {
-	struct pagetable_node *root;
-	struct pagetable_node *spare; /* freed nodes, linked by right */
-	uint64_t count, max;          /* mappings */
-	uint64_t random;              /* state of the generator of priorities */
+	struct btree tree;
+	uint64_t max;      /* mappings, not counting the parts that grants cut them into */
+	uint64_t n_joined; /* those parts but the first of each */
+	uint64_t n_exposed;
 };
 
 void pagetable_init(struct pagetable *table, uint64_t max);
 void pagetable_done(struct pagetable *table);
 
-/* -EEXIST: a part of the range is taken, live or hidden; -ENOSPC: max; -ENOMEM. */
+/*
+ * 0; -EEXIST: a part of the range is mapped, or exposed; -EBUSY: a part of it is
+ * hidden; -ENOSPC: max; -ENOMEM.
+ */
 int pagetable_map(struct pagetable *table, struct range iova, uint64_t uva, uint8_t perm);
 
-/* The live mapping that holds @iova; false: there is none. */
-bool pagetable_walk(const struct pagetable *table, uint64_t iova, struct mapping *ret);
+/*
+ * What holds @iova, as far as it goes within @window; with @merge together with
+ * its neighbours that have the same permission and go on in user addresses.
+ * False: nothing is mapped there.
+ */
+bool pagetable_walk(const struct pagetable *table, uint64_t iova, struct range window, bool merge,
+                    struct mapping *ret);
 
-/* The same, and remembers that a device was told of it. */
-bool pagetable_walk_given(struct pagetable *table, uint64_t iova, struct mapping *ret);
+/* The first address of @iova that is mapped. */
+bool pagetable_next(const struct pagetable *table, struct range iova, uint64_t *ret);
+
+/* The holder is given what is live in @iova. */
+void pagetable_grant(struct pagetable *table, struct range iova, uint64_t holder);
 
 /*
- * Hides all of @iova, exactly, cutting mappings at its ends. *ret_given is the
- * smallest range that holds every given byte of it; *ret_any_given whether there
- * is one. Ranges hidden before count again. 0; -ENOSPC, -ENOMEM: nothing changed.
+ * Hides all of @iova, exactly, and removes what nobody holds. *ret_holders: those
+ * who hold something of it, what was hidden before counting again. @stamp grows
+ * from call to call. 0; -ENOSPC, -ENOMEM: nothing changed.
  */
-int pagetable_hide(struct pagetable *table, struct range iova, struct range *ret_given,
-                   bool *ret_any_given);
+int pagetable_hide(struct pagetable *table, struct range iova, uint64_t stamp,
+                   uint64_t *ret_holders);
 
-/* Removes what is hidden in @iova, but for what is @keep_given and was given. */
-void pagetable_remove_hidden(struct pagetable *table, struct range iova, bool keep_given);
+/* The least range with all that is hidden in @iova and held; false: there is none. */
+bool pagetable_hull(const struct pagetable *table, struct range iova, uint64_t holder,
+                    struct range *ret);
 
-uint64_t pagetable_hidden_bytes(const struct pagetable *table);
+/* Who holds something of what is hidden in @iova. */
+uint64_t pagetable_holders(const struct pagetable *table, struct range iova);
 
-/* Invariants: sorted, disjoint, counted, heap order. For tests. */
+/* Whether it is known at a glance that nothing live in @iova is held. */
+bool pagetable_is_free_of(const struct pagetable *table, struct range iova, uint64_t holder);
+
+/* The holder holds nothing any more of what was hidden in @iova up to @stamp. */
+void pagetable_release(struct pagetable *table, struct range iova, uint64_t holder, uint64_t stamp);
+
+/* The holder could not be made to let go of it. */
+void pagetable_expose(struct pagetable *table, struct range iova, uint64_t holder, uint64_t stamp);
+
+/* Of what is exposed nothing is held any more. */
+void pagetable_forget_exposed(struct pagetable *table);
+
+/*
+ * The holder's bit is wanted for another. With @dead it holds nothing any more;
+ * without, what is hidden is held by HOLDER_GONE instead.
+ */
+void pagetable_forget_holder(struct pagetable *table, uint64_t holder, bool dead);
+
+uint64_t pagetable_exposed_bytes(const struct pagetable *table);
+
+/* Mappings, those counted that are hidden. */
+uint64_t pagetable_count(const struct pagetable *table);
+
+/* Invariants of tree and counters. For tests. */
 bool pagetable_check(const struct pagetable *table);
 
 #endif

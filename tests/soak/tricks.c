@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tricks.h"
 
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "base/fd.h"
@@ -12,22 +13,40 @@ static void expect(struct vhu_frontend *frontend, int error, const char *what)
 	record_expect(error, what, vhu_frontend_error(frontend));
 }
 
+/* One request and its reply. */
+static void ask(struct vhu_frontend *frontend, struct message *message, const char *what)
+{
+	int error;
+
+	pthread_mutex_lock(&frontend->lock);
+	error = exchange(frontend, message, NULL);
+	expect(frontend, frontend_leave(frontend, error), what);
+}
+
 void trick_invalidate(struct vhu_frontend *frontend, struct range range)
 {
-	struct iommu_device *device = &frontend->device;
+	struct message message;
 
-	expect(frontend, device->ops->invalidate_start(device, range), "INVALIDATE");
-	expect(frontend, device->ops->invalidate_finish(device), "INVALIDATE");
+	message_init(&message, VHU_FE_IOTLB_MSG);
+	message.header.size = sizeof(message.payload.iotlb);
+	message.payload.iotlb.iova = range.start;
+	message.payload.iotlb.size = range_size(range);
+	message.payload.iotlb.type = VHU_IOTLB_INVALIDATE;
+	ask(frontend, &message, "INVALIDATE");
 }
 
 void trick_push(struct vhu_frontend *frontend, uint64_t iova, uint8_t perm)
 {
+	const struct awaiter nobody = { .by = AWAITED_BY_NOBODY };
 	struct iommu_answer answers[IOMMU_ANSWERS_MAX];
-	unsigned n = iommu_miss(frontend->config.iommu, &frontend->device, iova, 0, perm, answers);
+	unsigned n = iommu_miss(&frontend->device, iova, 0, perm, answers);
+	int error = 0;
 
-	for (unsigned i = 0; i < n; i++)
-		expect(frontend, iotlb_send_update(frontend, &answers[i], NULL), "UPDATE");
+	pthread_mutex_lock(&frontend->lock);
+	for (unsigned i = 0; i < n && !error; i++)
+		error = iotlb_send_update(frontend, &answers[i], nobody);
 	exchange_flush(frontend);
+	expect(frontend, frontend_leave(frontend, error), "UPDATE");
 }
 
 void trick_move_ring(struct vhu_frontend *frontend, unsigned index,
@@ -43,7 +62,7 @@ void trick_move_ring(struct vhu_frontend *frontend, unsigned index,
 		.avail = setup->avail,
 		.used = setup->used,
 	};
-	expect(frontend, exchange(frontend, &message, NULL), "SET_VRING_ADDR");
+	ask(frontend, &message, "SET_VRING_ADDR");
 }
 
 static void set_fd(struct vhu_frontend *frontend, uint32_t request, unsigned index, int fd)
@@ -55,7 +74,7 @@ static void set_fd(struct vhu_frontend *frontend, uint32_t request, unsigned ind
 	message.payload.u64 = index;
 	message.fds[0] = fd;
 	message.n_fds = 1;
-	expect(frontend, exchange(frontend, &message, NULL), "an eventfd");
+	ask(frontend, &message, "an eventfd");
 }
 
 void trick_set_kick(struct vhu_frontend *frontend, unsigned index, int fd)
@@ -73,7 +92,7 @@ void trick_replace_back_channel(struct vhu_frontend *frontend)
 {
 	struct channel *channel;
 	struct message message;
-	int pair[2];
+	int pair[2], error;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair))
 		record_fail("no socket pair");
@@ -81,16 +100,15 @@ void trick_replace_back_channel(struct vhu_frontend *frontend)
 	message_init(&message, VHU_FE_SET_BACKEND_REQ_FD);
 	message.fds[0] = pair[1];
 	message.n_fds = 1;
-	expect(frontend, exchange(frontend, &message, NULL), "SET_BACKEND_REQ_FD");
+	ask(frontend, &message, "SET_BACKEND_REQ_FD");
 	fd_close(&pair[1]);
+	pthread_mutex_lock(&frontend->lock);
 	backchannel_close(frontend);
 	frontend->back = channel;
 	frontend->back_events = EPOLLIN;
 	frontend->back_stalled = false;
-	expect(frontend,
-	       loop_add(&frontend->loop, &frontend->back_source, pair[0], EPOLLIN,
-	                frontend->back_source.ready),
-	       "a back-channel");
+	error = pump_add(frontend, pair[0], PUMP_BACK);
+	expect(frontend, frontend_leave(frontend, error), "a back-channel");
 }
 
 void trick_forget_slots(struct vhu_frontend *frontend)

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "frontend/meet.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "frontend/frontend.h"
+#include "transport/socket.h"
+
+int meet_check(int fd)
+{
+	bool listening;
+	int error = socket_kind(fd, &listening);
+
+	return error ? error : listening ? -EINVAL : 0;
+}
+
+int meet_accept(int listener, int timeout_ms, int *ret_fd)
+{
+	const int64_t deadline = frontend_now_ms() + timeout_ms;
+	struct pollfd poller = { .fd = listener, .events = POLLIN };
+
+	for (;;) {
+		int64_t left = deadline - frontend_now_ms();
+
+		if (left < 0)
+			return -ETIMEDOUT;
+		if (poll(&poller, 1, (int)left + 1) < 0 && errno != EINTR)
+			return -errno;
+		*ret_fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (*ret_fd >= 0)
+			return 0;
+		/* Who has gone again is not the one that is waited for. */
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			return -errno;
+	}
+}

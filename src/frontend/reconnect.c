@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Another back-end in the place of one that has gone: all that the first was told
+ * is told again, in the order in which a front-end tells it.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/export.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "frontend/frontend.h"
+#include "frontend/meet.h"
+#include "transport/socket.h"
+
+/* A connection as it came to be the first time; waits without the lock. */
+static int meet_again(const struct vhu_frontend *fe, int *ret_fd)
+{
+	struct socket_fault why;
+	int error;
+
+	if (!fe->path)
+		return -EINVAL;
+	if (fe->listener >= 0)
+		return meet_accept(fe->listener, fe->config.timeout_ms, ret_fd);
+	error = socket_connect(fe->path, fe->config.timeout_ms, ret_fd, &why);
+	if (error)
+		log_warning(fe->name, "%s", why.text);
+	return error;
+}
+
+/* The process of the last one is dead: whatever it was given is in nobody's hands. */
+static int replace(struct vhu_frontend *fe, int fd)
+{
+	struct channel *before = fe->main;
+	int error;
+
+	frontend_lose(fe, -ENOTCONN, "left for another back-end");
+	error = exchange_open(fe, fd);
+	if (error)
+		return frontend_fault(fe, error, "reconnecting: %s", strerror(-error));
+	fe->stats.sends += channel_stats(before).sends;
+	channel_free(before);
+	iommu_device_died(&fe->device);
+	fe->gave = false;
+	fe->lost = fe->lost_due = false;
+	fd_drain(fe->wake);
+	return 0;
+}
+
+/* Features count as none before they are set, so that no miss is believed. */
+static int replay(struct vhu_frontend *fe)
+{
+	const uint64_t features = fe->features;
+	int error;
+
+	fe->features = 0;
+	error = negotiate(fe);
+	if (!error)
+		error = negotiate_features(fe, features & ~VHU_BIT(VHU_F_PROTOCOL_FEATURES));
+	if (error) {
+		fe->features = features;
+		return error;
+	}
+	error = memory_share_again(fe);
+	if (!error)
+		error = config_restore(fe);
+	if (!error)
+		error = vrings_start_again(fe);
+	return error;
+}
+
+static int reconnect(struct vhu_frontend *fe, int fd)
+{
+	int error = replace(fe, fd);
+
+	if (error) {
+		fd_close(&fd);
+		return error;
+	}
+	if (fe->negotiated)
+		error = replay(fe);
+	if (error) {
+		frontend_lose(fe, -ENOTCONN, "could not be brought to where the last one was");
+		fe->lost_due = false;
+		return error;
+	}
+	fe->stats.reconnects++;
+	return 0;
+}
+
+VHU_EXPORT int vhu_frontend_reconnect(struct vhu_frontend *fe, int fd)
+{
+	int error = pump_in_callback() ? -EDEADLK : 0;
+
+	if (!error)
+		error = fd < 0 ? meet_again(fe, &fd) : meet_check(fd);
+	if (error) {
+		fd_close(&fd);
+		return error;
+	}
+	pthread_mutex_lock(&fe->lock);
+	return frontend_leave(fe, reconnect(fe, fd));
+}
