@@ -153,7 +153,7 @@ static void make_blocking(int fd)
 	must(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0, "fcntl");
 }
 
-static int measure(const char *name, const struct echo_config *config)
+static int measure(const char *name, const struct echo_config *config, struct bar bar)
 {
 	struct echo *echo = echo_new(config);
 	struct pong pong;
@@ -161,7 +161,7 @@ static int measure(const char *name, const struct echo_config *config)
 		{ "invalidate", run_invalidate, echo, true },
 		{ "ping-pong", run_ping, &pong },
 	};
-	const struct figure figure = { name, 0, 1, { BAR_MOST, 1.5 }, "us", 1e-3 };
+	const struct figure figure = { name, 0, 1, bar, "us", 1e-3 };
 	const struct vhu_buffer buffer = { IOVA, 64, false };
 	int err;
 
@@ -178,25 +178,28 @@ static int measure(const char *name, const struct echo_config *config)
 
 int bench_invalidate(void)
 {
+	const struct bar bar = { BAR_MOST, 1.5 };
 	bool many = pairs_processors() > 2;
 	/* Of two processors the polling worker has one: the others share. */
-	const struct echo_config idle = {
+	const struct echo_config apart = {
 		.server_processor = 1,
 		.worker_processor = many ? 2 : 1,
 		.worker = true,
 	};
+	const struct echo_config together = { .worker = true };
 	const struct echo_config polling = {
 		.server_processor = many ? 1 : 0,
 		.worker_processor = many ? 2 : 1,
 		.worker = true,
 		.polling = true,
 	};
-	int err = measure("invalidate, worker asleep", &idle);
+	int err = measure("invalidate, worker asleep", &apart, bar);
 
+	err |= measure("invalidate, worker asleep, all on one CPU", &together, (struct bar){ 0 });
 	if (pairs_processors() < 2)
 		return err | result_skip(IOTLB_BENCH, "invalidate, worker polls",
 		                         "there is but one processor");
 	return err | measure(many ? "invalidate, worker polls"
 	                          : "invalidate, worker polls, the rest on one CPU",
-	                     &polling);
+	                     &polling, bar);
 }
