@@ -7,7 +7,7 @@
 #include "vring/layout.h"
 
 #define SEGMENTS_FIRST 8u
-#define FEW            6u
+#define FEW            4u
 
 static int refuse(const char **ret_fault, const char *fault)
 {
@@ -203,83 +203,84 @@ static void order_make(struct page_order *order, const struct chain *chain)
 	order_sort(order);
 }
 
-struct pages {
+/* Pages that follow each other, with one permission. */
+struct run {
 	uint64_t first, last;
+	uint8_t perm;
 };
 
 /* Of a segment that is not empty. */
-static struct pages pages_of(const struct segment *segment)
+static struct run run_of(const struct segment *segment)
 {
-	return (struct pages){ segment->addr / TRANSLATE_PAGE,
-		               (segment->addr + (segment->len - 1)) / TRANSLATE_PAGE };
+	return (struct run){ segment->addr / TRANSLATE_PAGE,
+		             (segment->addr + (segment->len - 1)) / TRANSLATE_PAGE, segment->perm };
 }
 
-/*
- * The segments in the order of @index; NULL: as they are. False: that is not an
- * order of permission, then address.
- */
-static bool count_in_order(const struct chain *chain, const uint16_t *index, unsigned n,
-                           uint64_t *ret)
+/* False: the run does not go on where this one does. */
+static bool run_extend(struct run *run, const struct run *by)
 {
-	uint64_t pages = 0, next = 0; /* the first page not counted yet */
-	const struct segment *before = NULL;
-
-	for (unsigned i = 0; i < n; i++) {
-		const struct segment *segment = &chain->segments[index ? index[i] : i];
-		struct pages own;
-
-		if (!segment->len)
-			continue;
-		own = pages_of(segment);
-		if (before && segment->perm == before->perm) {
-			if (segment->addr < before->addr)
-				return false;
-			if (own.first < next)
-				own.first = next;
-		}
-		if (!before || segment->perm != before->perm || own.last >= next) {
-			pages += own.last - own.first + 1;
-			next = own.last + 1;
-		}
-		before = segment;
-	}
-	*ret = pages;
+	if (run->perm != by->perm || by->first < run->first || by->first - 1 > run->last)
+		return false;
+	if (by->last > run->last)
+		run->last = by->last;
 	return true;
 }
 
-/* The usual chain is so short that to compare all costs less than to sort. False:
- * some have pages in common. */
-static bool count_apart(const struct chain *chain, uint64_t *ret)
+static bool runs_meet(const struct run *a, const struct run *b)
 {
-	struct pages seen[FEW];
-	uint64_t pages = 0;
+	return a->perm == b->perm && a->first <= b->last && b->first <= a->last;
+}
 
-	if (chain->n > FEW)
-		return false;
+/*
+ * Most chains are a few runs, which are compared with each other for less than it
+ * takes to sort them. False: there are more, or they have pages in common.
+ */
+static bool count_runs(const struct chain *chain, uint64_t *ret)
+{
+	struct run runs[FEW];
+	unsigned n = 0;
+
 	for (unsigned i = 0; i < chain->n; i++) {
 		const struct segment *segment = &chain->segments[i];
+		struct run run;
 
-		seen[i] = (struct pages){ 1, 0 };
 		if (!segment->len)
 			continue;
-		seen[i] = pages_of(segment);
-		pages += seen[i].last - seen[i].first + 1;
+		run = run_of(segment);
+		if (n && run_extend(&runs[n - 1], &run))
+			continue;
+		if (n == FEW)
+			return false;
+		runs[n++] = run;
+	}
+	*ret = 0;
+	for (unsigned i = 0; i < n; i++) {
+		*ret += runs[i].last - runs[i].first + 1;
 		for (unsigned j = 0; j < i; j++)
-			if (chain->segments[j].perm == segment->perm &&
-			    seen[j].first <= seen[i].last && seen[i].first <= seen[j].last)
+			if (runs_meet(&runs[i], &runs[j]))
 				return false;
 	}
-	*ret = pages;
 	return true;
 }
 
 static __attribute__((noinline)) uint64_t count_sorted(const struct chain *chain)
 {
 	struct page_order order;
-	uint64_t pages = 0;
+	uint64_t pages = 0, next = 0; /* the first page not counted yet */
+	uint8_t perm = 0;
 
 	order_make(&order, chain);
-	count_in_order(chain, order.index, order.n, &pages);
+	for (unsigned i = 0; i < order.n; i++) {
+		struct run run = run_of(&chain->segments[order.index[i]]);
+
+		if (run.perm == perm && run.first < next)
+			run.first = next;
+		if (run.perm != perm || run.last >= next) {
+			pages += run.last - run.first + 1;
+			next = run.last + 1;
+			perm = run.perm;
+		}
+	}
 	return pages;
 }
 
@@ -287,9 +288,7 @@ uint64_t chain_pages(const struct chain *chain)
 {
 	uint64_t pages;
 
-	if (count_in_order(chain, NULL, chain->n, &pages) || count_apart(chain, &pages))
-		return pages;
-	return count_sorted(chain);
+	return count_runs(chain, &pages) ? pages : count_sorted(chain);
 }
 
 static bool segment_meets(const struct segment *segment, struct range range)
