@@ -73,6 +73,8 @@ static int make_blk(const struct options *options, const struct storage *storage
 		.block_size = choose_block_size(options, storage),
 		.serial = options->serial,
 		.locking = options->locking,
+		/* In memory nothing waits. */
+		.quick = options->engine == ENGINE_AUTO && !storage->in_memory,
 	};
 	int error;
 

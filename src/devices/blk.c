@@ -39,6 +39,7 @@ int blk_new(const struct blk_options *options, struct blk **ret)
 	blk->engine = options->engine;
 	blk->num_queues = options->num_queues;
 	blk->block_size = options->block_size;
+	blk->quick = options->quick;
 	blk->locking = options->locking && options->storage->fd >= 0;
 	pthread_mutex_init(&blk->lock, NULL);
 	atomic_store(&blk->sectors, whole_sectors(blk, options->storage->size));
@@ -181,6 +182,9 @@ static int queue_start(void *dev, struct vhu_queue *vq)
 		end_use(blk);
 		return error;
 	}
+	queue->quick = (struct quick){ 0 };
+	if (blk->quick)
+		quick_init(&queue->quick, storage);
 	if (storage->align > 1 || storage->memory_align > 1)
 		error = bounce_init(&queue->bounce, queue->engine);
 	if (!error && queue->engine->fd >= 0)

@@ -27,6 +27,7 @@ struct blk_options {
 	unsigned block_size; /* a power of two, 512 to 4096, not below the storage's align */
 	const char *serial;  /* cut at BLK_SERIAL_MAX bytes; NULL: none */
 	bool locking;        /* lock a file while a queue runs; see lock.h */
+	bool quick;          /* do at once what need not wait, before the engine; see quick.h */
 };
 
 /* Since the device was made, all queues together. */

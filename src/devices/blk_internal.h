@@ -10,12 +10,14 @@
 
 #include "devices/blk.h"
 #include "devices/bounce.h"
+#include "devices/quick.h"
 
 /* Counters are written by the queue's worker alone, and read by any thread. */
 struct blk_queue {
 	struct blk *blk;
 	struct engine_queue *engine; /* NULL: stopped */
 	struct bounce bounce;
+	struct quick quick;
 	_Atomic uint64_t bytes_read, bytes_written, errors;
 };
 
@@ -25,6 +27,7 @@ struct blk {
 	_Atomic uint64_t sectors; /* grows on the session's thread */
 	unsigned num_queues;
 	unsigned block_size;
+	bool quick;
 	char serial[VIRTIO_BLK_ID_BYTES];
 	/* Written by the session's thread, read by the workers. */
 	_Atomic uint64_t features;

@@ -48,9 +48,11 @@ void blk_start_transfer(struct blk_request *request)
 	const struct storage *storage = queue->blk->storage;
 
 	/* What moves no data has no iovecs. */
-	if (!iovec_is_aligned(transfer->iov, transfer->n_iov, storage->memory_align,
-	                      storage->align))
+	if (queue->bounce.buffers && !iovec_is_aligned(transfer->iov, transfer->n_iov,
+	                                               storage->memory_align, storage->align))
 		bounce_submit(&queue->bounce, &request->job, transfer);
+	else if (queue->quick.on && quick_try(&queue->quick, transfer))
+		transfer->done(transfer);
 	else
 		queue->engine->ops->submit(queue->engine, transfer);
 }
@@ -64,11 +66,11 @@ bool blk_is_in_range(const struct blk *blk, uint64_t sector, uint64_t bytes)
 }
 
 static void move_data(struct blk_request *request, enum transfer_op op, uint64_t sector,
-                      struct iovec *iov, unsigned n)
+                      struct iovec *iov, unsigned n, uint64_t bytes)
 {
 	const struct blk *blk = request->queue->blk;
 
-	request->bytes = iovec_bytes(iov, n);
+	request->bytes = bytes;
 	if (!blk_is_in_range(blk, sector, request->bytes) ||
 	    (op == TRANSFER_WRITE && blk->storage->read_only)) {
 		blk_complete(request, VIRTIO_BLK_S_IOERR);
@@ -128,16 +130,20 @@ void blk_submit(void *dev, struct vhu_queue *vq, struct vhu_request *req)
 
 	if (!begin(request, &blk->queues[vhu_queue_index(vq)], req))
 		return;
-	if (iovec_read(req->out, req->n_out, &header, sizeof(header)) < sizeof(header)) {
+	if (req->out_len < sizeof(header)) {
 		blk_complete(request, VIRTIO_BLK_S_IOERR);
 		return;
 	}
+	iovec_read(req->out, req->n_out, &header, sizeof(header));
 	iovec_drop_front(&req->out, &req->n_out, sizeof(header));
 	sector = le64toh(header.sector);
 	switch (le32toh(header.type)) {
-	case VIRTIO_BLK_T_IN: move_data(request, TRANSFER_READ, sector, req->in, req->n_in); break;
+	case VIRTIO_BLK_T_IN:
+		move_data(request, TRANSFER_READ, sector, req->in, req->n_in, req->in_len - 1);
+		break;
 	case VIRTIO_BLK_T_OUT:
-		move_data(request, TRANSFER_WRITE, sector, req->out, req->n_out);
+		move_data(request, TRANSFER_WRITE, sector, req->out, req->n_out,
+		          req->out_len - sizeof(header));
 		break;
 	case VIRTIO_BLK_T_FLUSH: flush(request); break;
 	case VIRTIO_BLK_T_GET_ID: get_id(request, req->in, req->n_in); break;

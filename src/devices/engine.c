@@ -2,8 +2,8 @@
 /*
  * Which engine serves which storage. Inline calls are cheapest where they can't
  * sleep (0.7 us against 1.7 us through a ring, 4 KiB on tmpfs); everywhere else
- * a kernel ring, which reads from the page cache as cheaply as a plain call and
- * sleeps in the kernel when it must; threads where there is none.
+ * a kernel ring, threads where there is none, and before them, if it is wanted,
+ * the same plain calls for what the page cache can satisfy (quick.h).
  */
 #include "devices/engine.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A few threads per queue that make blocking calls: works everywhere. A read
- * that the page cache can satisfy is made at once by the worker itself.
+ * A few threads per queue that make blocking calls: works everywhere.
  *
  * Threads: todo, finished, idle and quit are under the lock; the rest belongs to
  * the worker. The pool's threads touch a transfer between todo and finished.
@@ -127,12 +126,7 @@ static int threads_start(const struct storage *storage, unsigned depth, struct e
 
 static void threads_submit(struct engine_queue *queue, struct transfer *transfer)
 {
-	const struct storage *storage = queue->storage;
-
-	if (storage->nowait && transfer->op == TRANSFER_READ && transfer_try(transfer, storage->fd))
-		transfer->done(transfer);
-	else
-		list_append(&pool_of(queue)->fresh, &transfer->node);
+	list_append(&pool_of(queue)->fresh, &transfer->node);
 }
 
 static void threads_submit_end(struct engine_queue *queue)

@@ -10,12 +10,20 @@
 #include <unistd.h>
 
 const struct fake_way fake_ways[N_FAKE_WAYS] = {
-	{ &engine_memory, PLACE_MEMORY },       { &engine_inline, PLACE_TMPFS },
-	{ &engine_inline, PLACE_FILE_CACHED },  { &engine_inline, PLACE_FILE_ALIGNED },
-	{ &engine_threads, PLACE_TMPFS },       { &engine_threads, PLACE_FILE_CACHED },
-	{ &engine_threads, PLACE_FILE_DIRECT }, { &engine_threads, PLACE_FILE_ALIGNED },
-	{ &engine_uring, PLACE_TMPFS },         { &engine_uring, PLACE_FILE_CACHED },
-	{ &engine_uring, PLACE_FILE_DIRECT },   { &engine_uring, PLACE_FILE_ALIGNED },
+	{ &engine_memory, PLACE_MEMORY },
+	{ &engine_inline, PLACE_TMPFS },
+	{ &engine_inline, PLACE_FILE_CACHED },
+	{ &engine_inline, PLACE_FILE_ALIGNED },
+	{ &engine_threads, PLACE_TMPFS },
+	{ &engine_threads, PLACE_FILE_CACHED },
+	{ &engine_threads, PLACE_FILE_DIRECT },
+	{ &engine_threads, PLACE_FILE_ALIGNED },
+	{ &engine_uring, PLACE_TMPFS },
+	{ &engine_uring, PLACE_FILE_CACHED },
+	{ &engine_uring, PLACE_FILE_DIRECT },
+	{ &engine_uring, PLACE_FILE_ALIGNED },
+	{ &engine_threads, PLACE_FILE_CACHED, true },
+	{ &engine_uring, PLACE_FILE_CACHED, true },
 };
 
 const char *fake_way_name(const struct fake_way *way)
@@ -23,7 +31,8 @@ const char *fake_way_name(const struct fake_way *way)
 	static const char *const places[] = { "memory", "tmpfs", "cached", "direct", "aligned" };
 	static char name[64];
 
-	snprintf(name, sizeof(name), "%s on %s", way->engine->name, places[way->place]);
+	snprintf(name, sizeof(name), "%s on %s%s", way->engine->name, places[way->place],
+	         way->quick ? ", quick" : "");
 	return name;
 }
 
@@ -53,6 +62,7 @@ bool fake_disk_open(struct fake_disk *disk, const struct fake_way *way, uint64_t
 		.engine = way->engine,
 		.num_queues = 1,
 		.block_size = 512,
+		.quick = way->quick,
 	};
 	struct storage_fault why;
 

@@ -16,9 +16,10 @@ enum fake_place {
 struct fake_way {
 	const struct engine_ops *engine;
 	enum fake_place place;
+	bool quick;
 };
 
-#define N_FAKE_WAYS 12
+#define N_FAKE_WAYS 14
 extern const struct fake_way fake_ways[N_FAKE_WAYS];
 
 struct fake_disk {
