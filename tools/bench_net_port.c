@@ -148,9 +148,10 @@ int net_port_new(const struct net_port_config *config, struct net_port **ret)
 	return error;
 }
 
+/* Transmission first: a device may give receive buffers back when there is nothing to come. */
 int net_port_stop(struct net_port *port)
 {
-	int error = net_pool_stop(&port->rx), other = net_pool_stop(&port->tx);
+	int error = net_pool_stop(&port->tx), other = net_pool_stop(&port->rx);
 
 	return error ? error : other;
 }

@@ -37,7 +37,8 @@ struct work {
 	unsigned window;                      /* frames under way at the most */
 	uint64_t first, next;                 /* numbers: of the phase, to be sent */
 	uint64_t awaited;                     /* the eldest that is still waited for */
-	int64_t now_ns, moved_ns, arrived_ns; /* moved: anything; arrived: what the mode is about */
+	uint64_t arrived;                     /* frames that made the way of the mode */
+	int64_t now_ns, moved_ns, arrived_ns; /* when anything moved; when one of those did */
 	int64_t sent_ns[HISTORY];
 	bool returned[HISTORY];
 };
@@ -55,9 +56,11 @@ static void verify(struct work *work, const struct net_part *parts, unsigned n, 
 /* A frame that this process has sent in this phase, and not seen again since. */
 static bool is_return(struct work *work, uint64_t number)
 {
-	if (number < work->first || work->next - number > HISTORY)
+	bool sent = number < work->next;
+
+	if (number < work->first || (sent && work->next - number > HISTORY))
 		return false;
-	if (number >= work->next || work->returned[number % HISTORY]) {
+	if (!sent || work->returned[number % HISTORY]) {
 		work->counts->duplicates++;
 		return false;
 	}
@@ -141,6 +144,9 @@ static int complain(struct work *work)
 	        work->bench->options->mode == NET_RX ? "sends no frames" : what,
 	        bench->options->timeout_ms, (unsigned long long)work->counts->sent,
 	        (unsigned long long)work->counts->received);
+	if (work->counts->duplicates)
+		fprintf(stderr, NET_SAY "%llu frames came twice, or were never sent\n",
+		        (unsigned long long)work->counts->duplicates);
 	if (bench->faults)
 		fprintf(stderr, NET_SAY "%llu misses were refused, the first at 0x%llx for %s%s\n",
 		        (unsigned long long)bench->faults, (unsigned long long)bench->fault.iova,
@@ -187,9 +193,10 @@ static int turn(struct work *work, bool send)
 	if (sent < 0)
 		return net_say(bench, "sending", sent);
 	work->counts->taken += (unsigned)taken;
-	/* Of frames that come back it is not enough that they go. */
-	if (received || (taken && !work->loop))
+	if (net_frames(bench, work->counts) != work->arrived) {
+		work->arrived = net_frames(bench, work->counts);
 		work->arrived_ns = work->now_ns;
+	}
 	if (work->now_ns - work->arrived_ns > bench->options->timeout_ms * INT64_C(1000000))
 		return complain(work);
 	if (received || taken) {
@@ -258,6 +265,7 @@ static void begin(struct work *work, struct net_counts *counts)
 	memset(&bench->latency, 0, sizeof(bench->latency));
 	work->counts = counts;
 	work->first = work->awaited = work->next;
+	work->arrived = 0;
 	work->now_ns = work->moved_ns = work->arrived_ns = progress_now_ns();
 }
 
