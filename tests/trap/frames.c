@@ -197,17 +197,30 @@ void frames_readmit(struct frames *frames, unsigned i)
 	region->barrier = NULL;
 }
 
-unsigned frames_take(struct frames *frames, uint64_t random)
+static unsigned take(struct frames *frames, unsigned i)
 {
-	unsigned i, frame;
+	unsigned frame = frames->free[i];
 
-	if (!frames->n_free)
-		frames_lift(frames, 0);
-	i = (unsigned)(random % frames->n_free);
-	frame = frames->free[i];
 	frames->free[i] = frames->free[--frames->n_free];
 	frames->all[frame].state = FRAME_USED;
 	return frame;
+}
+
+unsigned frames_take(struct frames *frames, uint64_t random)
+{
+	if (!frames->n_free)
+		frames_lift(frames, 0);
+	return take(frames, (unsigned)(random % frames->n_free));
+}
+
+bool frames_take_this(struct frames *frames, unsigned frame)
+{
+	for (unsigned i = 0; i < frames->n_free; i++)
+		if (frames->free[i] == frame) {
+			take(frames, i);
+			return true;
+		}
+	return false;
 }
 
 static void protect(struct frames *frames, unsigned frame, int prot)

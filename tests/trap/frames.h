@@ -86,6 +86,8 @@ static inline bool frame_is_in(const struct frames *frames, unsigned frame, unsi
 
 /* Any free one, by the value of @random. There always is one. */
 unsigned frames_take(struct frames *frames, uint64_t random);
+/* This very one. False: it is not free. */
+bool frames_take_this(struct frames *frames, unsigned frame);
 
 /* What happens to a frame behind an acknowledgement. */
 void frame_mark(struct frames *frames, unsigned frame, enum frame_state state, uint64_t iova,

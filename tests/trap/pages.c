@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pages.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
-#include "late.h"
 #include "load.h"
 #include "memory/translate.h"
 #include "verdict.h"
@@ -21,7 +19,6 @@
 /* Sockets hold this much without anybody reading. */
 #define GOING_MAX 48u
 #define RANGE_MAX 8u
-#define LINE_ROOM (LINE_BYTES / 2)
 
 static const char *const way_names[WAY_END] = {
 	[WAY_INVALIDATE] = "an invalidation",
@@ -67,6 +64,16 @@ static uint64_t iova_of(const struct pages *pages, unsigned index)
 	return HIGH_IOVA + (uint64_t)(moving - HALF_PAGES) * PAGE;
 }
 
+/* Wide: behind that of the page below. */
+static unsigned new_frame(struct pages *pages, const struct page *page)
+{
+	unsigned behind = page > pages->all ? page[-1].frame + 1 : 0;
+
+	if (pages->wide && behind && frames_take_this(pages->frames, behind))
+		return behind;
+	return frames_take(pages->frames, pattern_random(&pages->random));
+}
+
 struct page *pages_add(struct pages *pages, bool fixed)
 {
 	struct page *page = &pages->all[pages->n];
@@ -76,16 +83,8 @@ struct page *pages_add(struct pages *pages, bool fixed)
 	pages->n++;
 	page->iova = iova_of(pages, (unsigned)(page - pages->all));
 	if (!fixed)
-		page->frame = frames_take(pages->frames, pattern_random(&pages->random));
+		page->frame = new_frame(pages, page);
 	return page;
-}
-
-static struct page *page_at(struct pages *pages, uint64_t iova)
-{
-	for (unsigned i = 0; i < pages->n; i++)
-		if (iova - pages->all[i].iova < PAGE)
-			return &pages->all[i];
-	return NULL;
 }
 
 void *page_old_ptr(const struct pages *pages, const struct page *page)
@@ -112,12 +111,12 @@ static void send_iotlb(struct pages *pages, struct vhu_iotlb iotlb, const struct
 	pages_expect(pages, removal);
 }
 
-static void send_update(struct pages *pages, const struct page *page, uint8_t perm,
-                        const struct removal *removal)
+void pages_send_update(struct pages *pages, const struct page *page, unsigned n, uint8_t perm,
+                       const struct removal *removal)
 {
 	const struct vhu_iotlb iotlb = {
 		.iova = page->iova,
-		.size = PAGE,
+		.size = (uint64_t)n * PAGE,
 		.uaddr = perm ? (uintptr_t)page_ptr(pages, page) : 0,
 		.perm = perm,
 		.type = VHU_IOTLB_UPDATE,
@@ -145,7 +144,7 @@ void pages_begin(struct pages *pages, struct page *page, uint64_t serial)
 	page->old = page->frame;
 	if (page->fixed)
 		return;
-	page->frame = frames_take(pages->frames, pattern_random(&pages->random));
+	page->frame = new_frame(pages, page);
 	if (page->user)
 		io_fill(page->user, page->part, page_ptr(pages, page));
 }
@@ -184,7 +183,7 @@ static bool remove_one(struct pages *pages, struct removal *removal, struct page
 	if (removal->way == WAY_INVALIDATE)
 		send_invalidate(pages, page->iova, PAGE, removal);
 	else
-		send_update(pages, page, perm, removal);
+		pages_send_update(pages, page, 1, perm, removal);
 	return true;
 }
 
@@ -262,146 +261,4 @@ void pages_land(struct pages *pages, struct page *page)
 {
 	if (page->user)
 		io_land(page->user, page->part, frame_ptr(pages->frames, page->old));
-}
-
-static void trap_page(struct pages *pages, struct page *page, const struct removal *removal)
-{
-	enum frame_state mark = page->pinned ? FRAME_CANARY : removal->mark;
-	const char *name = way_names[removal->way];
-
-	page->going = 0;
-	page->gone = removal->serial;
-	if (page->fixed || removal->way == WAY_LESS) {
-		mark = page->fixed ? FRAME_TRAPPED : FRAME_READ_ONLY;
-		frame_mark(pages->frames, page->frame, mark, page->iova, removal->serial, name);
-		pages->trapped++;
-		return;
-	}
-	if (mark == FRAME_CANARY) {
-		pages_land(pages, page);
-		pages->canaries++;
-	} else {
-		pages->trapped++;
-	}
-	frame_put_away(pages->frames, page->old, mark, page->iova, removal->serial, name);
-	if (mark != FRAME_CANARY)
-		pages_land(pages, page);
-}
-
-static void acknowledged(struct pages *pages, const struct removal *removal)
-{
-	if (removal->way == WAY_ADD)
-		pages_region_acknowledged(pages, removal);
-	if (!removal->serial)
-		return;
-	if (removal->way >= WAY_SLOT) {
-		pages_region_acknowledged(pages, removal);
-	} else {
-		for (unsigned i = removal->first; i <= removal->last; i++)
-			if (pages->all[i].going == removal->serial)
-				trap_page(pages, &pages->all[i], removal);
-	}
-	late_acknowledged();
-	pages->n_going--;
-	pages->rounds++;
-	pages->ways[removal->way]++;
-	frames_lift(pages->frames, pages->keep_away);
-}
-
-bool pages_take_acks(struct pages *pages)
-{
-	int error = line_pull(&pages->main), r;
-	struct note note;
-
-	if (error && error != -EAGAIN)
-		verdict_set(VERDICT_FAULT, "%s: the main channel: %s", pages->subject,
-		            strerror(-error));
-	while ((r = line_next(&pages->main, &note)) == 1) {
-		struct removal removal;
-
-		if (!pages->n_acks || note.payload.u64) {
-			verdict_set(VERDICT_FAULT, "%s: a reply nobody waits for, or of %" PRIu64,
-			            pages->subject, note.payload.u64);
-			return true;
-		}
-		removal = pages->acks[pages->acks_at++ % PAGES_FIFO];
-		pages->n_acks--;
-		acknowledged(pages, &removal);
-	}
-	return !error;
-}
-
-/* S1: not what it has, nor what it has asked for. */
-static void take_miss(struct pages *pages, const struct vhu_iotlb *iotlb)
-{
-	struct page *page = page_at(pages, iotlb->iova);
-
-	if (!page || pages->n_misses == PAGES_FIFO) {
-		verdict_set(VERDICT_FAULT, "%s: a miss at 0x%" PRIx64, pages->subject, iotlb->iova);
-		return;
-	}
-	if (page->given && !(iotlb->perm & ~page->perm) && !pages->evicts)
-		verdict_set(VERDICT_FAULT,
-		            "%s: a miss at 0x%" PRIx64 " for %u, which was given and not taken "
-		            "away since (round %" PRIu64 ")",
-		            pages->subject, iotlb->iova, iotlb->perm, pages->serial);
-	pages->misses[(pages->misses_at + pages->n_misses++) % PAGES_FIFO] = (struct pages_miss){
-		page, iotlb->perm
-	};
-}
-
-static bool take_misses(struct pages *pages)
-{
-	int error = line_pull(&pages->back), r;
-	struct note note;
-
-	if (error && error != -EAGAIN)
-		verdict_set(VERDICT_FAULT, "%s: the back-channel: %s", pages->subject,
-		            strerror(-error));
-	while ((r = line_next(&pages->back, &note)) == 1)
-		take_miss(pages, &note.payload.iotlb);
-	return !error;
-}
-
-/* False: it has to wait for an acknowledgement. */
-static bool answer(struct pages *pages, const struct pages_miss *miss)
-{
-	const struct note reply = {
-		.header = { VHU_BE_IOTLB_MSG, VHU_FLAG_VERSION | VHU_FLAG_REPLY,
-		            sizeof(reply.payload.u64) },
-	};
-	const struct removal none = { 0 };
-	struct page *page = miss->page;
-
-	if ((page->going && page->old == page->frame) || pages->n_acks == PAGES_FIFO ||
-	    pages->main.out_end > LINE_ROOM || pages->back.out_end > LINE_ROOM)
-		return false;
-	if (pages->frames->all[page->frame].state != FRAME_USED)
-		frame_lift(pages->frames, page->frame);
-	page->given = true;
-	page->perm = PERM_RW;
-	send_update(pages, page, PERM_RW, &none);
-	line_push(&pages->back, &reply);
-	pages->n_answers++;
-	return true;
-}
-
-bool pages_turn(struct pages *pages)
-{
-	bool any = pages_take_acks(pages);
-	int error;
-
-	any |= take_misses(pages);
-	while (pages->n_misses && answer(pages, &pages->misses[pages->misses_at % PAGES_FIFO])) {
-		pages->misses_at++;
-		pages->n_misses--;
-		any = true;
-	}
-	error = line_flush(&pages->main);
-	if (!error)
-		error = line_flush(&pages->back);
-	if (error)
-		verdict_set(VERDICT_FAULT, "%s: can't be sent: %s", pages->subject,
-		            strerror(-error));
-	return any;
 }

@@ -90,14 +90,16 @@ struct pages {
 	uint64_t n_answers; /* misses answered */
 	uint64_t ways[WAY_END];
 	bool evicts;        /* the back-end may forget by itself */
+	bool wide;          /* neighbours are neighbours in frames, too, and are given together */
 	unsigned keep_away; /* frames that stay spoilt, at most */
 	uint64_t random;
 };
 
-/* Of a frame or of the iovas it takes: made before rings run. @main and @back stay the caller's. */
+/* Made before rings run. */
 void pages_init(struct pages *pages, struct frames *frames, const char *subject, uint64_t seed);
 /* The next page, in a frame of its own: a fixed one in the frame of the same number. */
 struct page *pages_add(struct pages *pages, bool fixed);
+/* The sockets stay the caller's. */
 void pages_connect(struct pages *pages, int main_fd, int back_fd);
 
 static inline void *page_ptr(const struct pages *pages, const struct page *page)
@@ -113,6 +115,7 @@ bool pages_remove(struct pages *pages, enum way way, enum frame_state mark);
 /* Takes everything away and back: nothing is trapped, nothing moves. */
 void pages_flush(struct pages *pages, bool odd);
 
+/* answers.c */
 /* Reads both sockets, answers, sends. False: nothing was there to be done. */
 bool pages_turn(struct pages *pages);
 /* The main channel alone. */
@@ -124,7 +127,14 @@ bool pages_remove_region(struct pages *pages, enum way way);
 bool pages_add_region(struct pages *pages);
 void pages_region_acknowledged(struct pages *pages, const struct removal *removal);
 
-/* For regions.c: the page leaves its frame. */
+/* For each other. */
+
+#define LINE_ROOM (LINE_BYTES / 2)
+
+/* @n pages that are neighbours in every way. */
+void pages_send_update(struct pages *pages, const struct page *page, unsigned n, uint8_t perm,
+                       const struct removal *removal);
+/* The page leaves its frame. */
 void pages_begin(struct pages *pages, struct page *page, uint64_t serial);
 void pages_expect(struct pages *pages, const struct removal *removal);
 /* What the user of a page that went has got there, once it can't change any more. */

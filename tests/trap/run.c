@@ -66,10 +66,10 @@ static uint64_t choose(struct run_state *state, unsigned n)
 
 void run_describe(const struct run_config *config, char *text, unsigned size)
 {
-	snprintf(text, size, "%s%s, %u workers%s%s%s", config->engine->name,
+	snprintf(text, size, "%s%s, %u workers%s%s%s%s", config->engine->name,
 	         config->direct ? ", direct" : "", config->n_workers,
 	         config->rings ? ", rings" : "", config->regions ? ", regions" : "",
-	         config->entries ? ", few entries" : "");
+	         config->entries ? ", few entries" : "", config->wide ? ", wide" : "");
 }
 
 static bool start_rings(struct run_state *state)
@@ -123,6 +123,7 @@ static bool begin(struct run_state *state, int fds[2])
 	pages_connect(&state->pages, state->talk.main, state->talk.back);
 	state->pages.keep_away = KEEP_AWAY;
 	state->pages.evicts = config->entries;
+	state->pages.wide = config->wide;
 	return load_init(load, &state->disk, &state->pages,
 	                 load->n_queues * load->depth * IO_PAGES) &&
 	       start_rings(state);
@@ -140,7 +141,10 @@ static void remove_something(struct run_state *state)
 	enum frame_state mark = FRAME_TRAPPED;
 	enum way way = ways[choose(state, sizeof(ways) / sizeof(ways[0]))];
 
-	if (config->rings && choose(state, 256) == 0)
+	/* Several together are together where they go to, too. */
+	if (config->wide && choose(state, 2))
+		way = WAY_RANGE;
+	if ((config->rings || config->wide) && choose(state, 256) == 0)
 		way = flushes[choose(state, 3)];
 	if (config->marks == RUN_CANARY || (config->marks & RUN_CANARY && choose(state, 2)))
 		mark = FRAME_CANARY;

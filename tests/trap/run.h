@@ -27,6 +27,7 @@ struct run_config {
 	bool direct;
 	bool rings;       /* ring pages and indirect tables go, too */
 	bool regions;     /* and memory */
+	bool wide;        /* entries of many pages, of which some are taken out */
 	unsigned entries; /* of the device IOTLB; 0: enough */
 	unsigned marks;
 	unsigned late_us;    /* of engine_late */

@@ -25,6 +25,7 @@
 #define LATE_US  150u
 #define PIECE_MS 5000u
 #define FEW      64u /* entries, of pages in use at a time */
+#define FEW_WIDE 24u
 
 static uint64_t rounds = 10000, seed, rounds_so_far;
 static unsigned seconds;
@@ -42,6 +43,12 @@ static const struct run_config combinations[] = {
 	{ .engine = &engine_late, .n_workers = 4, .marks = BOTH },
 	{ .engine = &engine_memory, .n_workers = 2, .marks = BOTH, .entries = FEW },
 	{ .engine = &engine_late, .n_workers = 4, .marks = BOTH, .entries = FEW, .rings = true },
+	{ .engine = &engine_uring, .n_workers = 2, .marks = BOTH, .wide = true },
+	{ .engine = &engine_late,
+	  .n_workers = 4,
+	  .marks = BOTH,
+	  .wide = true,
+	  .entries = FEW_WIDE },
 	{ .engine = &engine_uring, .n_workers = 2, .marks = RUN_CANARY, .direct = true },
 	{ .engine = &engine_threads, .n_workers = 4, .marks = RUN_CANARY, .direct = true },
 };
