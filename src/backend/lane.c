@@ -59,13 +59,12 @@ int lane_init(struct lane *lane, struct loop *loop, bool shared_thread, struct m
 	if (error)
 		return error;
 	error = translate_view_init(&lane->ring_view, 0);
-	if (!error)
-		error = mailbox_init(&lane->commands, loop, shared_thread);
 	if (error) {
 		translate_view_done(&lane->view);
-		translate_view_done(&lane->ring_view);
+		return error;
 	}
-	return error;
+	mailbox_init(&lane->commands, loop, shared_thread);
+	return 0;
 }
 
 static void lane_detach(struct lane *lane)

@@ -4,15 +4,12 @@
 #include <sched.h>
 #include <stddef.h>
 
-#include "base/fd.h"
-
-static void mailbox_signalled(struct loop_source *source, uint32_t events)
+/* Mails are no more urgent than what fds have to say. */
+static void mailbox_posted(struct loop_post *post)
 {
-	struct mailbox *box = container_of(source, struct mailbox, source);
+	struct mailbox *box = container_of(post, struct mailbox, post);
 
-	(void)events;
-	fd_drain(source->fd);
-	mailbox_drain(box);
+	loop_schedule(box->loop, &box->task);
 }
 
 static void mailbox_task(struct loop_task *task)
@@ -20,47 +17,23 @@ static void mailbox_task(struct loop_task *task)
 	mailbox_drain(container_of(task, struct mailbox, task));
 }
 
-int mailbox_init(struct mailbox *box, struct loop *loop, bool shared_thread)
+void mailbox_init(struct mailbox *box, struct loop *loop, bool shared_thread)
 {
-	int fd, error;
-
 	atomic_init(&box->newest, NULL);
 	atomic_init(&box->posting, 0);
 	box->loop = loop;
 	box->shared_thread = shared_thread;
-	box->source.fd = -1;
+	box->post = (struct loop_post){ .run = mailbox_posted };
 	box->task = (struct loop_task){ .run = mailbox_task };
-	if (shared_thread)
-		return 0;
-	error = fd_event(&fd);
-	if (error)
-		return error;
-	error = loop_add(loop, &box->source, fd, EPOLLIN, mailbox_signalled);
-	if (error)
-		fd_close(&fd);
-	return error;
 }
 
 void mailbox_done(struct mailbox *box)
 {
-	int fd = box->source.fd;
-
 	/* acquire: the end of its posting; pairs with mailbox_post */
 	while (atomic_load_explicit(&box->posting, memory_order_acquire))
 		sched_yield();
+	loop_unpost(box->loop, &box->post);
 	loop_cancel(&box->task);
-	if (fd >= 0) {
-		loop_remove(box->loop, &box->source);
-		fd_close(&fd);
-	}
-}
-
-void mailbox_done_unused(struct mailbox *box)
-{
-	int fd = box->source.fd;
-
-	loop_remove_unused(box->loop, &box->source);
-	fd_close(&fd);
 }
 
 static bool push(struct mailbox *box, struct mail *mail)
@@ -84,7 +57,7 @@ void mailbox_post(struct mailbox *box, struct mail *mail)
 		if (box->shared_thread)
 			loop_schedule(box->loop, &box->task);
 		else
-			fd_signal(box->source.fd);
+			loop_post(box->loop, &box->post);
 	}
 	/* release: the box is no longer touched; pairs with mailbox_done */
 	atomic_fetch_sub_explicit(&box->posting, 1, memory_order_release);

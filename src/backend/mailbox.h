@@ -4,8 +4,8 @@
  * about, pushed by any thread, taken out in order by one. Nothing is allocated
  * and nobody waits.
  *
- * Where both ends share a thread, the box is drained by a task of their loop
- * instead of an eventfd.
+ * The box is drained by a task of the reader's loop, behind the fds that are ready.
+ * Where the writers are other threads, a post schedules it.
  */
 #ifndef BACKEND_MAILBOX_H
 #define BACKEND_MAILBOX_H
@@ -23,23 +23,21 @@ struct mail {
 struct mailbox {
 	/* Newest first; pushed by anybody, taken as a whole by the reader. */
 	_Atomic(struct mail *) newest;
-	_Atomic unsigned posting;  /* threads in mailbox_post() */
-	struct loop *loop;         /* of the reader */
-	struct loop_source source; /* eventfd, if the writers are other threads */
-	struct loop_task task;     /* else */
+	_Atomic unsigned posting; /* threads in mailbox_post() */
+	struct loop *loop;        /* of the reader */
+	struct loop_post post;    /* if the writers are other threads */
+	struct loop_task task;
 	bool shared_thread;
 };
 
-/* @shared_thread: the writers run on @loop's thread. 0 or -errno. */
-int mailbox_init(struct mailbox *box, struct loop *loop, bool shared_thread);
+/* @shared_thread: the writers run on @loop's thread. */
+void mailbox_init(struct mailbox *box, struct loop *loop, bool shared_thread);
 /*
  * Nobody begins to post any more; what is in the box is dropped. Whoever has put
  * the last mail in, and is about to wake the reader, who has read it already, is
  * waited for.
  */
 void mailbox_done(struct mailbox *box);
-/* The same from any thread, for a box that nothing was ever posted to. */
-void mailbox_done_unused(struct mailbox *box);
 
 /* A mail is in one box at a time: post it again only after its delivery began. */
 void mailbox_post(struct mailbox *box, struct mail *mail);

@@ -97,13 +97,9 @@ static uint64_t features_offered(const struct vhu_server_config *config)
 
 static int session_init(struct session *session, const struct session_config *config)
 {
-	bool shared = !config->lane_loops;
-	int error = mailbox_init(&session->reports, session->loop, shared);
+	int error;
 
-	if (error) {
-		session->reports.loop = NULL;
-		return error;
-	}
+	mailbox_init(&session->reports, session->loop, !config->lane_loops);
 	session->table = memtable_empty();
 	session->iotlb = iotlb_new(config->server->iotlb_entries);
 	session->pending = pending_new(&misses_pending_ops, session,
@@ -121,15 +117,12 @@ static int session_init(struct session *session, const struct session_config *co
 /* Also of one that is half made: nothing was sent to its lanes. */
 static void session_release(struct session *session)
 {
-	for (unsigned i = 0; i < session->n_lanes; i++) {
-		mailbox_done_unused(&session->lanes[i].commands);
+	for (unsigned i = 0; i < session->n_lanes; i++)
 		lane_done(&session->lanes[i]);
-	}
 	loop_remove(session->loop, &session->main_source);
 	slow_done(session);
 	loop_cancel(&session->work);
-	if (session->reports.loop)
-		mailbox_done(&session->reports);
+	mailbox_done(&session->reports);
 	for (unsigned i = 0; i < session->n_rings; i++) {
 		fd_close(&session->rings[i].kick_fd);
 		fd_close(&session->rings[i].call_fd);

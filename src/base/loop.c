@@ -2,9 +2,11 @@
 #include "base/loop.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stddef.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 /* Passes over tasks that schedule tasks, before the fds have a look. */
@@ -13,23 +15,45 @@
 /* Rounds of tasks that schedule tasks, before the caller has its turn. */
 #define ROUNDS_MAX 32u
 
+/*
+ * With pollers: how much work is done, or how often there is none, before the fds
+ * have a look. Where an fd is expected to be ready soon, that is worth more.
+ */
+#define WORK_MAX      32u
+#define IDLE_MAX      128u
+#define IDLE_MAX_KEEN 16u
+
 static void woken(struct loop_source *source, uint32_t events)
 {
+	struct loop *loop = container_of(source, struct loop, wake);
+
 	(void)events;
-	fd_drain(source->fd);
+	/*
+	 * From here on it has to be written again. An exchange: who found it true has
+	 * posted before that, and posts are looked at before the loop sleeps.
+	 */
+	atomic_exchange(&loop->ringing, false);
+}
+
+static void ring(struct loop *loop)
+{
+	if (!atomic_exchange(&loop->ringing, true))
+		fd_signal(loop->wake.fd);
 }
 
 int loop_init(struct loop *loop)
 {
 	int wake, error;
 
-	*loop = (struct loop){ .epoll = -1, .wake.fd = -1 };
+	*loop = (struct loop){ .epoll = -1, .wake.fd = -1, .turn = 1 };
 	list_init(&loop->tasks);
+	list_init(&loop->pollers);
 	error = fd_event(&wake);
 	if (error)
 		return error;
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
-	error = loop->epoll < 0 ? -errno : loop_add(loop, &loop->wake, wake, EPOLLIN, woken);
+	error = loop->epoll < 0 ? -errno
+	                        : loop_add(loop, &loop->wake, wake, EPOLLIN | EPOLLET, woken);
 	if (error) {
 		fd_close(&wake);
 		fd_close(&loop->epoll);
@@ -88,7 +112,7 @@ void loop_schedule(struct loop *loop, struct loop_task *task)
 	if (task->scheduled)
 		return;
 	if (!loop->running && list_is_empty(&loop->tasks))
-		loop_wake(loop);
+		ring(loop);
 	task->scheduled = true;
 	list_append(&loop->tasks, &task->node);
 }
@@ -127,14 +151,61 @@ static void run_tasks(struct loop *loop)
 		run_pass(loop);
 }
 
+void loop_post(struct loop *loop, struct loop_post *post)
+{
+	post_put(&loop->posts, post);
+	/* Dekker with fall_asleep(): one of the two sees the other's store. */
+	if (loop_turn_is_asleep(loop_turn(loop)))
+		ring(loop);
+}
+
+void loop_leave(struct loop *loop, struct loop_post *post)
+{
+	post_put(&loop->posts, post);
+}
+
+void loop_unpost(struct loop *loop, struct loop_post *post)
+{
+	post_remove(&loop->posts, post);
+}
+
+static bool is_due(const struct loop *loop)
+{
+	return !list_is_empty(&loop->tasks) || post_any(&loop->posts);
+}
+
+/* From here on who posts has to ring: what came before is to be looked at once more. */
+static void fall_asleep(struct loop *loop)
+{
+	unsigned turn = atomic_load_explicit(&loop->turn, memory_order_relaxed);
+
+	if (!loop_turn_is_asleep(turn))
+		atomic_store(&loop->turn, turn + 1);
+}
+
+static void wake_up(struct loop *loop)
+{
+	unsigned turn = atomic_load_explicit(&loop->turn, memory_order_relaxed);
+
+	if (!loop_turn_is_asleep(turn))
+		return;
+	atomic_store(&loop->turn, turn + 1);
+	atomic_store_explicit(&loop->cpu, sched_getcpu(), memory_order_relaxed);
+}
+
+/* How many fds were ready, or -errno. */
 static int run_round(struct loop *loop, int timeout_ms)
 {
 	int n = epoll_wait(loop->epoll, loop->batch, LOOP_BATCH, timeout_ms);
 
 	if (n < 0 && errno != EINTR)
 		return -errno;
+	wake_up(loop);
+	/* Fetched, so that posts may still take a source away. */
 	loop->batch_n = n;
-	for (loop->batch_at = 0; loop->batch_at < loop->batch_n;) {
+	loop->batch_at = 0;
+	post_run(&loop->posts);
+	while (loop->batch_at < loop->batch_n) {
 		struct epoll_event event = loop->batch[loop->batch_at++];
 		struct loop_source *source = event.data.ptr;
 
@@ -143,25 +214,137 @@ static int run_round(struct loop *loop, int timeout_ms)
 	}
 	loop->batch_n = 0;
 	run_tasks(loop);
+	return n > 0 ? n : 0;
+}
+
+/* One sleep, and what came of it. */
+static int run_once(struct loop *loop, int timeout_ms)
+{
+	int r = run_round(loop, is_due(loop) ? 0 : timeout_ms);
+
+	for (unsigned n = 0; r >= 0 && n < ROUNDS_MAX && is_due(loop); n++)
+		r = run_round(loop, 0);
+	return r < 0 ? r : 0;
+}
+
+/* Posts, tasks and pollers; how much work there was. */
+static unsigned look(struct loop *loop, bool *ret_keen)
+{
+	struct list *node, *next;
+	unsigned found = is_due(loop);
+
+	*ret_keen = false;
+	post_run(&loop->posts);
+	run_tasks(loop);
+	list_for_each_safe (node, next, &loop->pollers) {
+		struct loop_poller *poller = container_of(node, struct loop_poller, node);
+
+		found += poller->look(poller);
+		*ret_keen |= poller->keen;
+	}
+	return found;
+}
+
+/* Whether all pollers agree to sleep. */
+static bool rest(struct loop *loop)
+{
+	struct list *node;
+	bool agreed = true;
+
+	list_for_each (node, &loop->pollers) {
+		struct loop_poller *poller = container_of(node, struct loop_poller, node);
+
+		agreed &= poller->rest(poller);
+	}
+	return agreed;
+}
+
+/* Looks until there is work or a fd is due for a look; whether there was work. */
+static bool look_on(struct loop *loop)
+{
+	unsigned work = 0, idle = 0;
+	bool keen = false;
+
+	while (work < WORK_MAX && idle < (keen ? IDLE_MAX_KEEN : IDLE_MAX)) {
+		unsigned found = look(loop, &keen);
+
+		work += found;
+		idle = found ? 0 : idle + 1;
+		if (!found)
+			clock_relax();
+	}
+	return work;
+}
+
+/*
+ * Goes on while there is work to be found. 1: there is none, the loop may sleep;
+ * 0: it is the caller's turn; or -errno.
+ */
+static int run_busily(struct loop *loop)
+{
+	uint64_t began = clock_ns(), worked = began, now;
+	int n = 0;
+
+	wake_up(loop);
+	for (;;) {
+		bool work = look_on(loop);
+
+		n = run_round(loop, 0);
+		if (n < 0)
+			return n;
+		now = clock_ns();
+		if (work || n)
+			worked = now;
+		if (now - worked >= loop->poll_ns && rest(loop))
+			return 1;
+		if (atomic_exchange_explicit(&loop->asked, false, memory_order_relaxed) ||
+		    now - began >= LOOP_STINT_NS)
+			break;
+	}
+	/* What this finds is done in the next run. */
+	rest(loop);
 	return 0;
 }
 
 int loop_run(struct loop *loop, int timeout_ms)
 {
-	int error;
+	int r = 1;
 
 	loop->running = true;
-	error = run_round(loop, list_is_empty(&loop->tasks) ? timeout_ms : 0);
-	for (unsigned n = 0; !error && n < ROUNDS_MAX && !list_is_empty(&loop->tasks); n++)
-		error = run_round(loop, 0);
+	if (timeout_ms && !list_is_empty(&loop->pollers))
+		r = run_busily(loop);
+	fall_asleep(loop);
+	if (r > 0)
+		r = run_once(loop, timeout_ms);
+	fall_asleep(loop);
 	loop->running = false;
 	/* Who polls the loop's fd instead of sleeping in here must not sleep now. */
-	if (!list_is_empty(&loop->tasks))
-		loop_wake(loop);
-	return error;
+	if (is_due(loop))
+		ring(loop);
+	return r;
+}
+
+void loop_add_poller(struct loop *loop, struct loop_poller *poller, uint64_t ns)
+{
+	list_append(&loop->pollers, &poller->node);
+	if (ns > loop->poll_ns)
+		loop->poll_ns = ns;
+}
+
+void loop_remove_poller(struct loop *loop, struct loop_poller *poller)
+{
+	list_remove(&poller->node);
+	if (list_is_empty(&loop->pollers))
+		loop->poll_ns = 0;
 }
 
 void loop_wake(struct loop *loop)
 {
-	fd_signal(loop->wake.fd);
+	atomic_store_explicit(&loop->asked, true, memory_order_relaxed);
+	ring(loop);
+}
+
+void loop_return(struct loop *loop)
+{
+	atomic_store_explicit(&loop->asked, true, memory_order_relaxed);
 }

@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * An epoll set with callbacks, and tasks that run after them. Nothing here
- * allocates: sources and tasks live in what they serve.
+ * An epoll set with callbacks, tasks that run after them, and posts that other
+ * threads hand in. Nothing here allocates: sources, tasks and posts live in what
+ * they serve.
  *
- * Thread: one loop, one thread; loop_wake(), loop_add() and loop_remove_unused()
- * may be called from any.
+ * A loop is *asleep* when it waits, and between two runs, as its fd may be polled
+ * then; else it is awake. Posting to one that is awake costs no system call: it
+ * looks before it sleeps. And whatever wakes it, posts run before anything else.
+ *
+ * Thread: one loop, one thread; loop_wake(), loop_add(), loop_remove_unused() and
+ * what is said to be for any thread may be called from any.
  */
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 
 #include "base/list.h"
+#include "base/post.h"
 
 struct loop_source {
 	int fd; /* -1: not in a loop */
@@ -30,15 +37,34 @@ struct loop_task {
 	bool scheduled;
 };
 
+/* Something to look at in memory, instead of waiting for an fd. */
+struct loop_poller {
+	struct list node;
+	/* Does what there is to do; how much that was. */
+	unsigned (*look)(struct loop_poller *poller);
+	/* The loop is about to sleep: asks for events. False: it may not, there is work. */
+	bool (*rest)(struct loop_poller *poller);
+	bool keen; /* set by look(): an fd is worth a look soon */
+};
+
 #define LOOP_BATCH 32
 
 struct loop {
 	int epoll;
-	struct loop_source wake; /* an eventfd */
+	struct loop_source wake; /* an eventfd, edge-triggered and never read */
 	struct list tasks;
-	bool running; /* loop_run() is, and will see what is scheduled */
+	struct list pollers; /* if there are any, loop_run() looks before it sleeps */
+	uint64_t poll_ns;    /* for so long after the last work */
+	bool running;        /* loop_run() is, and will see what is scheduled */
 	struct epoll_event batch[LOOP_BATCH];
 	int batch_n, batch_at; /* being delivered */
+
+	/* any thread */
+	struct post_pile posts;
+	_Atomic unsigned turn; /* odd: asleep; counts falling asleep and waking */
+	_Atomic bool ringing;  /* the eventfd was written, and that not yet seen */
+	_Atomic bool asked;    /* loop_run() is to return when it can */
+	_Atomic int cpu;       /* where it was awake last */
 };
 
 /* 0 or -errno. */
@@ -58,14 +84,56 @@ void loop_remove_unused(struct loop *loop, struct loop_source *source);
 void loop_schedule(struct loop *loop, struct loop_task *task);
 void loop_cancel(struct loop_task *task);
 
+/* Any thread: has the post run soon. */
+void loop_post(struct loop *loop, struct loop_post *post);
 /*
- * Waits (not at all if a task is scheduled), calls back, runs tasks until none
- * is left or for a bounded number of rounds, each with a look at the fds. After
- * that the loop's fd is readable if there is more to do. 0 or -errno.
+ * Any thread: has it run before anything else when the loop wakes, for whatever
+ * reason; if it is awake, soon. Sequentially consistent with loop_turn().
+ */
+void loop_leave(struct loop *loop, struct loop_post *post);
+/* It does not run any more. Nobody may be posting it. */
+void loop_unpost(struct loop *loop, struct loop_post *post);
+
+/*
+ * Any thread. Who left a post, and finds the turn to be the same as before, and
+ * odd, knows that nothing at all runs in the loop before the post does.
+ */
+static inline unsigned loop_turn(const struct loop *loop)
+{
+	return atomic_load(&loop->turn);
+}
+
+static inline bool loop_turn_is_asleep(unsigned turn)
+{
+	return turn & 1;
+}
+
+/* Any thread: whether there are posts to run; what takes long has a look at it. */
+static inline bool loop_has_posts(const struct loop *loop)
+{
+	return post_any(&loop->posts);
+}
+
+/* While there are pollers the loop looks at them for @ns after the last work. */
+void loop_add_poller(struct loop *loop, struct loop_poller *poller, uint64_t ns);
+void loop_remove_poller(struct loop *loop, struct loop_poller *poller);
+
+/*
+ * Waits (not at all if there is something to do), runs posts, calls back, runs
+ * tasks until none is left or for a bounded number of rounds, each with a look
+ * at the fds. After that the loop's fd is readable if there is more to do. 0 or
+ * -errno.
+ *
+ * With pollers and a @timeout_ms that is not 0 it first goes on as long as they
+ * find work, for LOOP_STINT_NS at the most, and sleeps when they have found none
+ * for a while.
  */
 int loop_run(struct loop *loop, int timeout_ms);
+#define LOOP_STINT_NS UINT64_C(10000000)
 
 /* Makes a loop_run() that waits return. Any thread. */
 void loop_wake(struct loop *loop);
+/* The loop's thread: loop_run() returns when it has done what it is at. */
+void loop_return(struct loop *loop);
 
 #endif
