@@ -164,6 +164,11 @@ def fuzz(runner):
   runner.tally.add_program('fuzz', code, output)
 
 
+def model(runner):
+  code, output = runner.run(os.path.join('scripts', 'model'))
+  runner.tally.add_program('model', code, output)
+
+
 def soak(runner):
   for name in ('gcc', 'tsan'):
     tests(name, '--suite', 'soak')(runner)
@@ -193,6 +198,8 @@ SUITES = [
   Suite('words', script('check-words'), 'words, licence lines, white space'),
   Suite('docs', script('check-docs'), 'paths and tests that the documents name exist'),
   Suite('format', format_, 'house style of C', 'clang-format-14'),
+  Suite('model', model, 'every order of steps of session, workers and front-end, in a model',
+        'spin gcc'),
   Suite('gcc', tests('gcc', *WITHOUT_OTHERS), 'build as released, every warning an error; '
         'unit and session tests', 'gcc meson ninja @cmocka'),
   Suite('clang', tests('clang', *WITHOUT_OTHERS), 'the same by clang',
