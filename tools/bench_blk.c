@@ -204,7 +204,9 @@ static int start_queues(struct bench *bench)
 	struct blk_load_config config = {
 		.frontend = bench->frontend,
 		.iommu = bench->iommu,
-		.each = options->iommu == BENCH_IOMMU_STRICT,
+		.each = options->iommu >= BENCH_IOMMU_STRICT,
+		.lazy = options->iommu == BENCH_IOMMU_LAZY,
+		.push = options->policy == VHU_IOMMU_PUSH,
 		.quiet = options->poll,
 		.features = bench->features,
 		.depth = options->depth,

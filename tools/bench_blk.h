@@ -23,6 +23,7 @@ enum bench_iommu {
 	BENCH_IOMMU_OFF,    /* addresses are guest physical */
 	BENCH_IOMMU_STATIC, /* all is mapped once */
 	BENCH_IOMMU_STRICT, /* each request is mapped, done, unmapped, reported */
+	BENCH_IOMMU_LAZY,   /* each request is mapped, done, reported, some time unmapped */
 };
 
 struct bench_options {

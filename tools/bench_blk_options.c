@@ -65,8 +65,10 @@ static const struct argp_option table[] = {
 	{ NULL, 0, NULL, 0, "The IOMMU in front of the disk:", 3 },
 	{ "iommu", KEY_IOMMU, "HOW", 0,
 	  "off; static: all is mapped once; strict: each request is mapped, and is done when it "
-	  "is unmapped again (default: off)" },
-	{ "policy", KEY_POLICY, "NAME", 0, "What a miss is answered with: page (default: page)" },
+	  "is unmapped again; lazy: it is unmapped some time later, with others (default: off)" },
+	{ "policy", KEY_POLICY, "NAME", 0,
+	  "What a miss is answered with: page, leaf, range or hint; or push: translations are sent "
+	  "before they are missed (default: page)" },
 	{ NULL, 0, NULL, 0, "How it is driven and told:", 4 },
 	{ "poll", KEY_POLL, NULL, 0, "Look at the rings all the time and never sleep" },
 	{ "verify", KEY_VERIFY, NULL, 0,
@@ -88,12 +90,13 @@ static const struct word iommus[] = {
 	{ "off", BENCH_IOMMU_OFF },
 	{ "static", BENCH_IOMMU_STATIC },
 	{ "strict", BENCH_IOMMU_STRICT },
+	{ "lazy", BENCH_IOMMU_LAZY },
 	{ 0 },
 };
 
 static const struct word policies[] = {
-	{ "page", VHU_IOMMU_PAGE },
-	{ 0 },
+	{ "page", VHU_IOMMU_PAGE }, { "leaf", VHU_IOMMU_LEAF }, { "range", VHU_IOMMU_RANGE },
+	{ "hint", VHU_IOMMU_HINT }, { "push", VHU_IOMMU_PUSH }, { 0 },
 };
 
 static const struct pattern {

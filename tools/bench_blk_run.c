@@ -280,7 +280,7 @@ static int turn_all(struct phase *phase)
 static int work(struct phase *phase)
 {
 	struct bench *bench = phase->bench;
-	bool each = bench->options.iommu == BENCH_IOMMU_STRICT;
+	bool each = bench->options.iommu >= BENCH_IOMMU_STRICT;
 	unsigned passes = 0, idle = 0;
 	int r = 0;
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blk_window.h"
+
 /* Of the ring; uapi's own header of it does not go with the library's inner ones. */
 #define F_INDIRECT_DESC (UINT64_C(1) << 28)
 #define F_EVENT_IDX     (UINT64_C(1) << 29)
@@ -22,6 +24,7 @@ struct blk_load {
 	struct blk_slot *slots;
 	struct blk_slot **spare; /* a stack */
 	struct vhu_buffer *buffers;
+	struct blk_windows *windows; /* NULL: all is mapped once, or there is no IOMMU */
 	unsigned n_spare, n_buffers; /* n_buffers: of a request */
 	bool calls;                  /* the device may still call, though none is wanted */
 };
@@ -69,7 +72,7 @@ static uint64_t window_bytes(const struct blk_load_config *config)
 uint64_t blk_load_bytes(const struct blk_load_config *config)
 {
 	uint64_t each = config->each ? window_bytes(config) : page_up(config->bytes);
-	uint64_t lines = config->each ? 0 : page_up(config->depth * UINT64_C(64));
+	uint64_t lines = config->each ? 0 : page_up(config->depth * (uint64_t)LINE);
 
 	return ring_bytes(config) + lines + config->depth * each;
 }
@@ -99,7 +102,6 @@ static void place(struct blk_load *load, struct blk_slot *slot, uint64_t header,
 	slot->header = at(load, header);
 	slot->status = at(load, status);
 	slot->data = at(load, data);
-	slot->window = header;
 	*buffer++ = (struct vhu_buffer){ device_address(load, header), HEADER_SIZE, false };
 	for (uint32_t done = 0; done < config->bytes; done += config->segment) {
 		uint32_t left = config->bytes - done;
@@ -115,7 +117,7 @@ static void place_all(struct blk_load *load)
 {
 	const struct blk_load_config *config = &load->config;
 	uint64_t gpa = config->start + ring_bytes(config);
-	uint64_t lines = gpa, data = gpa + page_up(config->depth * UINT64_C(64));
+	uint64_t lines = gpa, data = gpa + page_up(config->depth * (uint64_t)LINE);
 
 	for (unsigned i = 0; i < config->depth; i++) {
 		struct blk_slot *slot = &load->slots[i];
@@ -136,6 +138,23 @@ static void place_all(struct blk_load *load)
 	}
 }
 
+static int make_windows(struct blk_load *load)
+{
+	const struct blk_load_config *config = &load->config;
+	const uint64_t bytes = window_bytes(config);
+
+	return blk_windows_new(
+		&(struct blk_windows_config){
+			.iommu = config->iommu,
+			.lazy = config->lazy,
+			.push = config->push,
+			.iova = BLK_LOAD_WINDOWS * (1 + (uint64_t)config->queue),
+			.bytes = bytes,
+			.depth = config->depth,
+		},
+		&load->windows);
+}
+
 static int allocate(struct blk_load *load)
 {
 	unsigned depth = load->config.depth;
@@ -144,7 +163,9 @@ static int allocate(struct blk_load *load)
 	load->slots = calloc(depth, sizeof(*load->slots));
 	load->spare = calloc(depth, sizeof(*load->spare));
 	load->buffers = calloc((size_t)depth * load->n_buffers, sizeof(*load->buffers));
-	return load->slots && load->spare && load->buffers ? 0 : -ENOMEM;
+	if (!load->slots || !load->spare || !load->buffers)
+		return -ENOMEM;
+	return load->config.each ? make_windows(load) : 0;
 }
 
 static int start_queue(struct blk_load *load)
@@ -195,7 +216,9 @@ int blk_load_stop(struct blk_load *load)
 	const struct blk_load_config *config = &load->config;
 	int error = vhu_vq_stop(load->vq), other = 0;
 
-	if (config->iommu)
+	if (config->lazy)
+		other = vhu_iommu_flush(config->iommu);
+	if (config->iommu && !other)
 		other = vhu_iommu_unmap(config->iommu, config->start + BLK_LOAD_IOVA,
 		                        blk_load_bytes(config));
 	return error ? error : other;
@@ -206,6 +229,7 @@ void blk_load_free(struct blk_load *load)
 	if (!load)
 		return;
 	vhu_vq_free(load->vq);
+	blk_windows_free(load->windows);
 	free(load->slots);
 	free(load->spare);
 	free(load->buffers);
@@ -223,20 +247,26 @@ void blk_load_give_back(struct blk_load *load, struct blk_slot *slot)
 }
 
 /* What the device only reads, and what it writes, are contiguous: a mapping each. */
-static int map_slot(struct blk_load *load, const struct blk_slot *slot, bool device_writes)
+static int map_slot(struct blk_load *load, struct blk_slot *slot, bool device_writes)
 {
-	uint32_t bytes = load->config.bytes, split = HEADER_SIZE + (device_writes ? 0 : bytes);
-	int error = map(load, slot->window, split, VHU_PERM_READ);
+	const uint32_t bytes = load->config.bytes, whole = HEADER_SIZE + bytes + 1;
+	const uint32_t split = HEADER_SIZE + (device_writes ? 0 : bytes);
+	const uint64_t first = PAGE - HEADER_SIZE;
+	const char *ptr = (const char *)slot->header;
+	uint64_t iova;
+	int error;
 
+	slot->window = blk_windows_take(load->windows, &error);
+	if (!slot->window)
+		return error;
+	iova = slot->window->iova + first;
+	for (unsigned i = 0; i < load->n_buffers; iova += slot->buffers[i++].len)
+		slot->buffers[i].addr = iova;
+	error = blk_window_map(slot->window, first, split, ptr, VHU_PERM_READ);
 	if (error)
 		return error;
-	return map(load, slot->window + split, HEADER_SIZE + bytes + 1 - split, VHU_PERM_WRITE);
-}
-
-static int unmap_slot(struct blk_load *load, const struct blk_slot *slot)
-{
-	return vhu_iommu_unmap(load->config.iommu, slot->window + BLK_LOAD_IOVA,
-	                       HEADER_SIZE + load->config.bytes + UINT64_C(1));
+	return blk_window_map(slot->window, first + split, whole - split, ptr + split,
+	                      VHU_PERM_WRITE);
 }
 
 int blk_load_submit(struct blk_load *load, struct blk_slot *slot, uint32_t type, uint64_t sector)
@@ -249,7 +279,7 @@ int blk_load_submit(struct blk_load *load, struct blk_slot *slot, uint32_t type,
 	*slot->status = 0xff; /* no status there is */
 	for (unsigned i = 1; i + 1 < load->n_buffers; i++)
 		slot->buffers[i].writable = device_writes;
-	if (load->config.each) {
+	if (load->windows) {
 		error = map_slot(load, slot, device_writes);
 		if (error)
 			return error;
@@ -259,12 +289,24 @@ int blk_load_submit(struct blk_load *load, struct blk_slot *slot, uint32_t type,
 
 int blk_load_kick(struct blk_load *load)
 {
-	return vhu_vq_kick(load->vq);
+	int error = load->windows ? blk_windows_commit(load->windows) : 0;
+
+	return error ? error : vhu_vq_kick(load->vq);
+}
+
+static int unmap_all(struct blk_load *load, struct blk_slot **slots, unsigned n)
+{
+	int error = 0;
+
+	for (unsigned i = 0; !error && i < n; i++)
+		error = blk_window_unmap(slots[i]->window);
+	return error ? error : blk_windows_finish(load->windows);
 }
 
 int blk_load_reap(struct blk_load *load, struct blk_slot **slots, unsigned most)
 {
 	unsigned n = 0;
+	int error;
 
 	/* A wait that finds something at once asks for no more calls. */
 	if (load->calls && vhu_vq_wait(load->vq, 0) == 1)
@@ -280,13 +322,10 @@ int blk_load_reap(struct blk_load *load, struct blk_slot **slots, unsigned most)
 			break;
 		slots[n++] = token;
 	}
-	for (unsigned i = 0; load->config.each && i < n; i++) {
-		int error = unmap_slot(load, slots[i]);
-
-		if (error)
-			return error;
-	}
-	return (int)n;
+	if (!n || !load->windows)
+		return (int)n;
+	error = unmap_all(load, slots, n);
+	return error ? error : (int)n;
 }
 
 unsigned blk_load_in_flight(const struct blk_load *load)

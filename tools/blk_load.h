@@ -5,9 +5,9 @@
  * no more.
  *
  * Behind an IOMMU all of the queue's memory is either mapped once, or each
- * request's is mapped before it and unmapped after it: header, data and status
- * then follow each other, from the end of a page, over whole pages, to the first
- * byte of another.
+ * request's is mapped before it and unmapped after it (blk_window.h): header, data
+ * and status then follow each other, from the end of a page, over whole pages, to
+ * the first byte of another.
  *
  * Thread: the front-end's.
  */
@@ -25,7 +25,9 @@ struct blk_load;
 struct blk_load_config {
 	struct vhu_frontend *frontend; /* features set, memory shared */
 	struct vhu_iommu *iommu;       /* NULL: addresses are guest physical */
-	bool each;                     /* map and unmap each request */
+	bool each;                     /* map and unmap each request, */
+	bool lazy;                     /* and wait for the unmapping of none */
+	bool push;                     /* the IOMMU's policy is VHU_IOMMU_PUSH */
 	bool quiet;                    /* polled: no calls are wanted */
 	struct vhu_guestmem *mem;
 	uint64_t features; /* as negotiated */
@@ -36,8 +38,9 @@ struct blk_load_config {
 	uint64_t start;   /* gpa of the queue's memory, blk_load_bytes() of it */
 };
 
-/* Addresses of the device are those of memory with this added. */
-#define BLK_LOAD_IOVA UINT64_C(0x100000000)
+/* What is mapped once is at its address in memory with this added, windows are above. */
+#define BLK_LOAD_IOVA    UINT64_C(0x100000000)
+#define BLK_LOAD_WINDOWS UINT64_C(0x10000000000)
 
 struct blk_slot {
 	/* While the slot is the caller's. */
@@ -52,7 +55,7 @@ struct blk_slot {
 	struct virtio_blk_outhdr *header;
 	uint8_t *status;
 	struct vhu_buffer *buffers;
-	uint64_t window; /* gpa of all that is mapped for it */
+	struct blk_window *window; /* while it is submitted */
 };
 
 /* Descriptors of a request. */
@@ -70,13 +73,16 @@ void blk_load_free(struct blk_load *load);
 struct blk_slot *blk_load_take(struct blk_load *load);
 void blk_load_give_back(struct blk_load *load, struct blk_slot *slot);
 
-/* Makes a request available, which blk_load_kick() shows. 0, or as vhu_iommu_map(). */
+/*
+ * Makes a request available, which blk_load_kick() maps and shows. 0, or as
+ * vhu_iommu_map() and vhu_iommu_flush(); or as vhu_iommu_sync() and vhu_vq_kick().
+ */
 int blk_load_submit(struct blk_load *load, struct blk_slot *slot, uint32_t type, uint64_t sector);
 int blk_load_kick(struct blk_load *load);
 
 /*
- * What was completed, @most at a time; with an IOMMU of each request's own it is
- * unmapped already. Their number, or -errno as vhu_vq_get() and vhu_iommu_unmap().
+ * What was completed, @most at a time; if each is mapped it is unmapped already, or
+ * lazily will be. Their number, or -errno as vhu_vq_get() and vhu_iommu_unmap().
  */
 int blk_load_reap(struct blk_load *load, struct blk_slot **slots, unsigned most);
 
