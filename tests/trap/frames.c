@@ -20,17 +20,11 @@ static uint64_t canary_seed(const struct frame *frame)
 	return pattern_mix(~(frame->iova ^ frame->round << 20));
 }
 
-/* The back-end's pointer, wherever it is or was. */
-static char *their_ptr(const struct frames_region *region)
-{
-	return region->theirs ? region->theirs : region->barrier;
-}
-
 static struct frame *find(struct frames *frames, const char *addr, char **ret_page)
 {
 	for (unsigned i = 0; i < FRAMES_REGIONS; i++) {
 		const struct frames_region *region = &frames->regions[i];
-		char *theirs = their_ptr(region);
+		char *theirs = atomic_load(&region->theirs);
 		uint64_t offset = (uint64_t)(addr - theirs);
 
 		if (!theirs || addr < theirs || offset >= region->size)
@@ -140,18 +134,19 @@ bool frames_shared(struct frames *frames, unsigned i)
 	struct frames_region *region = &frames->regions[i];
 	unsigned long start, end, inode;
 	struct stat st;
-	char line[512];
+	char line[512], *theirs = NULL;
 	FILE *maps = fopen("/proc/self/maps", "re");
 
-	region->theirs = NULL;
 	fstat(region->fd, &st);
 	while (maps && fgets(line, sizeof(line), maps))
 		if (sscanf(line, "%lx-%lx %*s %*x %*s %lu", &start, &end, &inode) == 3 &&
 		    inode == st.st_ino && end - start == region->size && start != region->uva)
-			region->theirs = (char *)start;
+			theirs = (char *)start;
 	if (maps)
 		fclose(maps);
-	if (!region->theirs) {
+	atomic_store(&region->theirs, theirs);
+	region->shared = theirs;
+	if (!theirs) {
 		verdict_set(VERDICT_FAULT, "%s: the back-end has not mapped region %u",
 		            frames->subject, i);
 		return false;
@@ -180,21 +175,21 @@ void frames_removed(struct frames *frames, unsigned i, uint64_t round, const cha
 		atomic_store(&frames->all[f].round, round);
 		atomic_store(&frames->all[f].way, way);
 	}
-	region->theirs = NULL;
+	region->shared = false;
 	/* Another thread may have got the place meanwhile: then nothing is trapped. */
 	if (mmap(theirs, region->size, PROT_NONE,
 	         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
 	         0) == theirs)
-		region->barrier = theirs;
+		region->barred = true;
 }
 
 void frames_readmit(struct frames *frames, unsigned i)
 {
 	struct frames_region *region = &frames->regions[i];
 
-	if (region->barrier)
-		munmap(region->barrier, region->size);
-	region->barrier = NULL;
+	if (region->barred)
+		munmap(region->theirs, region->size);
+	region->barred = false;
 }
 
 static unsigned take(struct frames *frames, unsigned i)
@@ -228,7 +223,7 @@ static void protect(struct frames *frames, unsigned frame, int prot)
 	for (unsigned i = 0; i < FRAMES_REGIONS; i++) {
 		const struct frames_region *region = &frames->regions[i];
 
-		if (!frame_is_in(frames, frame, i) || !region->theirs)
+		if (!frame_is_in(frames, frame, i) || !region->shared)
 			continue;
 		if (mprotect(region->theirs + (uint64_t)(frame - region->first) * PAGE, PAGE, prot))
 			verdict_set(VERDICT_FAULT, "%s: mprotect(): %s", frames->subject,

@@ -45,8 +45,10 @@ struct frames_region {
 	unsigned first, n; /* frames */
 	int fd;
 	uint64_t gpa, uva, size;
-	char *theirs;  /* the back-end's mapping; NULL: there is none */
-	char *barrier; /* where it was, and nothing else may be */
+	bool shared;
+	bool barred; /* where it was nothing else may be */
+	/* The back-end's mapping, or where it was; read by the handler. */
+	_Atomic(char *) theirs;
 };
 
 struct frames {

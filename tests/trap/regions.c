@@ -66,13 +66,18 @@ bool pages_remove_region(struct pages *pages, enum way way)
 {
 	const struct removal removal = { .way = way, .serial = pages->serial + 1 };
 
-	if (pages->n_going || !pages->frames->regions[1].theirs)
+	if (pages->n_going || !pages->frames->regions[1].shared)
 		return false;
 	pages->serial++;
 	frames_withhold(pages->frames, 1);
-	for (unsigned i = pages->n_fixed; i < pages->n; i++)
-		if (frame_is_in(pages->frames, pages->all[i].frame, 1))
-			pages_begin(pages, &pages->all[i], removal.serial);
+	for (unsigned i = pages->n_fixed; i < pages->n; i++) {
+		struct page *page = &pages->all[i];
+
+		if (!frame_is_in(pages->frames, page->frame, 1))
+			continue;
+		pages_begin(pages, page, removal.serial);
+		atomic_store(&pages->frames->all[page->old].iova, page->iova);
+	}
 	if (way == WAY_SLOT)
 		send_slot(pages, VHU_FE_REM_MEM_REG);
 	else
@@ -85,7 +90,7 @@ bool pages_add_region(struct pages *pages)
 {
 	const struct removal none = { .way = WAY_ADD };
 
-	if (pages->n_going || pages->region_comes || pages->frames->regions[1].theirs)
+	if (pages->n_going || pages->region_comes || pages->frames->regions[1].shared)
 		return false;
 	frames_readmit(pages->frames, 1);
 	send_slot(pages, VHU_FE_ADD_MEM_REG);
