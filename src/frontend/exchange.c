@@ -80,10 +80,11 @@ static int judge_reply(const struct awaited *slot, const struct message *reply)
 	return reply->payload.u64 ? -EREMOTEIO : 0;
 }
 
-static void conclude(struct request *request, uint32_t name, int result)
+/* The first error counts, but for that of a connection that has gone since. */
+static void conclude(struct request *request, uint32_t name, int result, bool gone)
 {
 	request->pending--;
-	if (result && !request->result) {
+	if (result && (!request->result || (gone && request->result == -EREMOTEIO))) {
 		request->result = result;
 		request->failed = name;
 	}
@@ -99,7 +100,7 @@ static void tell(struct vhu_frontend *fe, const struct awaited *slot, const stru
 	case AWAITED_BY_CALLER:
 		if (reply && awaiter->request->reply)
 			*awaiter->request->reply = *reply;
-		conclude(awaiter->request, slot->header.request, result);
+		conclude(awaiter->request, slot->header.request, result, !reply);
 		break;
 	case AWAITED_BY_MISS:
 		if (reply)
@@ -275,11 +276,9 @@ static void give_up(struct vhu_frontend *fe, struct request *request, int error)
 	forget_request(fe, request);
 }
 
-int exchange_wait(struct vhu_frontend *fe, struct request *request)
+/* What is not there at the deadline is given up. */
+static void wait_until(struct vhu_frontend *fe, struct request *request, int64_t deadline)
 {
-	const int64_t deadline = frontend_now_ms() + fe->config.timeout_ms;
-
-	exchange_flush(fe);
 	while (request->pending) {
 		int64_t left = deadline - frontend_now_ms();
 		int error = left < 0 ? -ETIMEDOUT : frontend_round(fe, (int)left + 1);
@@ -287,7 +286,26 @@ int exchange_wait(struct vhu_frontend *fe, struct request *request)
 		if (error && request->pending)
 			give_up(fe, request, error);
 	}
-	return explain(fe, request->failed, request->result);
+}
+
+int exchange_wait_all(struct vhu_frontend *fe, struct request *requests, unsigned n)
+{
+	const int64_t deadline = frontend_now_ms() + fe->config.timeout_ms;
+	const struct request *worst = NULL;
+
+	exchange_flush(fe);
+	for (unsigned i = 0; i < n; i++) {
+		wait_until(fe, &requests[i], deadline);
+		/* The first; but if the connection has gone since, that. */
+		if (requests[i].result && (!worst || fe->lost))
+			worst = &requests[i];
+	}
+	return worst ? explain(fe, worst->failed, worst->result) : 0;
+}
+
+int exchange_wait(struct vhu_frontend *fe, struct request *request)
+{
+	return exchange_wait_all(fe, request, 1);
 }
 
 int exchange(struct vhu_frontend *fe, struct message *message, struct message *reply)

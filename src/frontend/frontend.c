@@ -40,6 +40,18 @@ int frontend_fault(struct vhu_frontend *fe, int error, const char *format, ...)
 	return error;
 }
 
+/* For those who sleep, and for those who poll: it stays readable from here on. */
+static void wake_all(struct vhu_frontend *fe)
+{
+	struct list *node;
+
+	fd_signal(fe->wake);
+	list_for_each (node, &fe->vqs)
+		fd_signal(container_of(node, struct vq_node, node)->call_fd);
+	if (fe->n_waiting)
+		pthread_cond_broadcast(&fe->changed);
+}
+
 void frontend_lose(struct vhu_frontend *fe, int head_error, const char *format, ...)
 {
 	va_list args;
@@ -50,15 +62,13 @@ void frontend_lose(struct vhu_frontend *fe, int head_error, const char *format, 
 	va_start(args, format);
 	vsnprintf(fe->lost_reason, sizeof(fe->lost_reason), format, args);
 	va_end(args);
-	log_warning(fe->name, "connection lost: %s", fe->lost_reason);
+	snprintf(fe->error, sizeof(fe->error), "connection lost: %s", fe->lost_reason);
+	log_warning(fe->name, "%s", fe->error);
 	pump_remove(fe, channel_fd(fe->main));
 	shutdown(channel_fd(fe->main), SHUT_RDWR);
 	backchannel_close(fe);
 	exchange_end(fe, head_error);
-	/* For those who sleep, and for those who poll: it stays readable from here on. */
-	fd_signal(fe->wake);
-	if (fe->n_waiting)
-		pthread_cond_broadcast(&fe->changed);
+	wake_all(fe);
 	fe->lost_due = true;
 }
 

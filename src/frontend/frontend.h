@@ -214,6 +214,8 @@ int exchange_start(struct vhu_frontend *fe, struct message *message, struct awai
 void exchange_add(struct vhu_frontend *fe, struct message *message, struct request *request);
 /* Waits for what was started, forgets it on -ETIMEDOUT, and sets the error's text. */
 int exchange_wait(struct vhu_frontend *fe, struct request *request);
+/* The same for several, in no more time; each has its result. */
+int exchange_wait_all(struct vhu_frontend *fe, struct request *requests, unsigned n);
 /* All of that. @reply may be NULL and may be @message. */
 int exchange(struct vhu_frontend *fe, struct message *message, struct message *reply);
 int exchange_u64(struct vhu_frontend *fe, uint32_t request, uint64_t value);
@@ -275,6 +277,7 @@ void vrings_forget(struct vhu_frontend *fe, unsigned first, unsigned n);
 struct vq_node {
 	struct list node;
 	unsigned index;
+	int call_fd; /* signalled when the back-end is gone: nobody else will */
 	/* Prepares it for another device: 0, and from where it is to go on; or -errno. */
 	int (*requeue)(struct vq_node *vq, uint16_t *ret_base);
 };

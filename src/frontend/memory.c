@@ -103,17 +103,15 @@ static int send_slots(struct vhu_frontend *fe, unsigned first, unsigned n)
 {
 	struct request requests[SLOTS_AT_ONCE] = { 0 };
 	unsigned kept = first, i;
-	int error = 0;
+	int error;
 
 	for (i = 0; i < n; i++)
 		start_slot(fe, VHU_FE_ADD_MEM_REG, &fe->regions[first + i], &requests[i]);
+	error = exchange_wait_all(fe, requests, n);
 	for (i = 0; i < n; i++) {
 		struct shared_region *region = &fe->regions[first + i];
-		int result = exchange_wait(fe, &requests[i]);
 
-		if (!error)
-			error = result;
-		if (result)
+		if (requests[i].result)
 			fd_close(&region->fd);
 		else
 			fe->regions[kept++] = *region;

@@ -110,6 +110,9 @@ static int requeue(struct vq_node *node, uint16_t *ret_base)
 
 static void join(struct vhu_vq *vq)
 {
+	vq->node.index = vq->config.index;
+	vq->node.call_fd = vq->call_fd;
+	vq->node.requeue = requeue;
 	pthread_mutex_lock(&vq->frontend->lock);
 	list_append(&vq->frontend->vqs, &vq->node.node);
 	pthread_mutex_unlock(&vq->frontend->lock);
@@ -120,8 +123,20 @@ static void part(struct vhu_vq *vq)
 {
 	pthread_mutex_lock(&vq->frontend->lock);
 	list_remove(&vq->node.node);
-	vrings_forget(vq->frontend, vq->config.index, 1);
+	if (vq->config.index < RINGS_MAX)
+		vrings_forget(vq->frontend, vq->config.index, 1);
 	pthread_mutex_unlock(&vq->frontend->lock);
+}
+
+static int begin(struct vhu_vq *vq)
+{
+	int error = hand_over(vq, 0);
+
+	if (error)
+		part(vq);
+	else
+		join(vq);
+	return error;
 }
 
 VHU_EXPORT int vhu_vq_start(struct vhu_frontend *frontend, const struct vhu_vq_config *config,
@@ -136,7 +151,6 @@ VHU_EXPORT int vhu_vq_start(struct vhu_frontend *frontend, const struct vhu_vq_c
 	*vq = (struct vhu_vq){
 		.frontend = frontend, .config = *config, .kick_fd = -1, .call_fd = -1, .err_fd = -1
 	};
-	vq->node = (struct vq_node){ .index = config->index, .requeue = requeue };
 	list_init(&vq->node.node);
 	error = fd_event(&vq->kick_fd);
 	if (!error)
@@ -146,14 +160,12 @@ VHU_EXPORT int vhu_vq_start(struct vhu_frontend *frontend, const struct vhu_vq_c
 	if (!error)
 		error = make_driver(vq, layout);
 	if (!error)
-		error = hand_over(vq, 0);
-	if (error) {
+		error = begin(vq);
+	if (error)
 		vhu_vq_free(vq);
-		return error;
-	}
-	join(vq);
-	*ret = vq;
-	return 0;
+	else
+		*ret = vq;
+	return error;
 }
 
 VHU_EXPORT int vhu_vq_stop(struct vhu_vq *vq)
@@ -219,6 +231,16 @@ VHU_EXPORT bool vhu_vq_broken(const struct vhu_vq *vq)
 	return vq->broken;
 }
 
+static bool is_lost(struct vhu_frontend *fe)
+{
+	bool lost;
+
+	pthread_mutex_lock(&fe->lock);
+	lost = fe->lost;
+	pthread_mutex_unlock(&fe->lock);
+	return lost;
+}
+
 /* Sleeps once on everything that may happen. 0 or -errno. */
 static int sleep_once(struct vhu_vq *vq, int timeout_ms)
 {
@@ -234,6 +256,8 @@ static int sleep_once(struct vhu_vq *vq, int timeout_ms)
 		fd_drain(vq->call_fd);
 	if (fds[1].revents && fd_drain(vq->err_fd))
 		vq->broken = true;
+	if (vq->config.run_elsewhere)
+		return is_lost(vq->frontend) ? -ENOTCONN : 0;
 	return fds[2].revents ? vhu_frontend_run(vq->frontend, 0) : 0;
 }
 

@@ -205,14 +205,16 @@ VHU_EXPORT int vhu_frontend_vring_enable(struct vhu_frontend *fe, unsigned index
 	return vhu_frontend_vrings_enable(fe, index, 1, on);
 }
 
-static int finish_stop(struct vhu_frontend *fe, unsigned index, struct request *request,
+#define STOPS_AT_ONCE 8u
+
+/* A ring of which the back-end has said where it stopped. */
+static int finish_stop(struct vhu_frontend *fe, unsigned index, const struct request *request,
                        uint16_t *ret_base)
 {
 	const struct vhu_vring_state *state = &request->reply->payload.state;
-	int error = exchange_wait(fe, request);
 
-	if (error)
-		return error;
+	if (request->result)
+		return request->result;
 	ring_forget(fe, &fe->rings[index]);
 	if (state->index != index)
 		return frontend_fault(fe, -EREMOTEIO,
@@ -223,18 +225,17 @@ static int finish_stop(struct vhu_frontend *fe, unsigned index, struct request *
 	return 0;
 }
 
-#define STOPS_AT_ONCE 8u
-
 static int stop_some(struct vhu_frontend *fe, unsigned first, unsigned n, uint16_t *ret_bases)
 {
 	struct request requests[STOPS_AT_ONCE];
 	struct message replies[STOPS_AT_ONCE];
-	int result = 0;
+	int result;
 
 	for (unsigned i = 0; i < n; i++) {
 		requests[i] = (struct request){ .reply = &replies[i] };
 		add_state(fe, &requests[i], VHU_FE_GET_VRING_BASE, first + i, 0);
 	}
+	result = exchange_wait_all(fe, requests, n);
 	for (unsigned i = 0; i < n; i++) {
 		int error = finish_stop(fe, first + i, &requests[i],
 		                        ret_bases ? &ret_bases[i] : NULL);

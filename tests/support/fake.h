@@ -36,7 +36,10 @@ struct fake_config {
 	uint64_t protocol_features;
 	uint64_t slots;
 	uint32_t request;    /* the one that @script takes over; 0: none */
+	unsigned script_at;  /* or the n-th message, from 1; 0: none */
 	fake_script *script; /* replies to it, or not */
+	fake_script *beside; /* called at each message, before it is dealt with */
+	bool careless;       /* that its replies find nobody is no failure */
 	int timeout_ms;      /* of the front-end; 0: 2000 */
 	struct vhu_iommu *iommu;
 	void (*config_changed)(void *opaque);

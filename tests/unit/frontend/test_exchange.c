@@ -255,6 +255,7 @@ static void silence_at_each_message_ends_in_time(void **state)
 		int error;
 
 		config.silent_at = n;
+		config.careless = true;
 		/* SET_PROTOCOL_FEATURES comes third and has no reply. */
 		config.timeout_ms = n == 3 ? PEER_PATIENCE : 50;
 		fake = fake_new(&config);
