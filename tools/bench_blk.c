@@ -1,259 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* vhu bench blk: from the connection to the end of it; bench_blk_run.c is the work. */
+/* vhu bench blk: its life; the parts are told of in bench_blk.h. */
 #include "bench_blk.h"
 
-#include <endian.h>
 #include <errno.h>
-#include <linux/virtio_config.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "bench.h"
 #include "cli.h"
-
-#define SECTOR          512u
-#define BIT(n)          (UINT64_C(1) << (n))
-#define ACCESS_PLATFORM BIT(VIRTIO_F_ACCESS_PLATFORM)
-#define INDIRECT_DESC   BIT(28)
-#define EVENT_IDX       BIT(29)
-/* As much of the configuration space as any device has. */
-#define CONFIG_BYTES ((uint32_t)offsetof(struct virtio_blk_config, num_queues) + 2)
 
 static volatile sig_atomic_t stop;
 
 static void on_signal(int number)
 {
 	stop = number;
-}
-
-__attribute__((format(printf, 2, 3))) static int complain(int error, const char *format, ...)
-{
-	va_list args;
-
-	fputs("vhu bench blk: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	return error;
-}
-
-/* Why the front-end failed, if it did. */
-static int explain(const struct bench *bench, const char *what, int error)
-{
-	const char *text = bench->frontend ? vhu_frontend_error(bench->frontend) : "";
-
-	return error ? complain(error, "%s: %s", what, *text ? text : strerror(-error)) : 0;
-}
-
-static void on_fault(const struct vhu_iommu_fault *fault, void *opaque)
-{
-	struct bench *bench = opaque;
-
-	(void)fault;
-	bench->faults++;
-}
-
-static int open_front_end(struct bench *bench)
-{
-	const struct bench_options *options = &bench->options;
-	const struct vhu_iommu_config iommu = { .policy = options->policy,
-		                                .fault = on_fault,
-		                                .opaque = bench };
-	struct vhu_frontend_config config = { .name = "bench", .timeout_ms = options->timeout_ms };
-	int fd = peer_connect(options->socket_path, PEER_PATIENCE_MS), error = 0;
-
-	if (fd < 0)
-		return complain(fd, "--socket-path=%s: %s; start a back-end that listens there",
-		                options->socket_path, strerror(-fd));
-	peer_of(fd, &bench->peer);
-	if (options->iommu != BENCH_IOMMU_OFF)
-		error = vhu_iommu_new(&iommu, &bench->iommu);
-	config.iommu = bench->iommu;
-	if (!error)
-		error = vhu_frontend_new(&config, fd, &bench->frontend);
-	if (error)
-		close(fd);
-	return explain(bench, "setting up", error);
-}
-
-/* What the driver chooses of the features; the disk must be fit for what is wanted. */
-static int choose_features(struct bench *bench)
-{
-	const struct bench_options *options = &bench->options;
-	uint64_t offered = vhu_frontend_features_offered(bench->frontend);
-	uint64_t wanted = BIT(VIRTIO_F_VERSION_1) | INDIRECT_DESC | EVENT_IDX |
-	                  BIT(VIRTIO_BLK_F_FLUSH) | BIT(VIRTIO_BLK_F_SEG_MAX) |
-	                  BIT(VIRTIO_BLK_F_BLK_SIZE) | BIT(VIRTIO_BLK_F_RO);
-
-	if (options->queues > 1)
-		wanted |= BIT(VIRTIO_BLK_F_MQ);
-	if (bench->iommu)
-		wanted |= ACCESS_PLATFORM;
-	bench->features = offered & wanted;
-	if (bench->iommu && !(offered & ACCESS_PLATFORM))
-		return complain(-EOPNOTSUPP,
-		                "--iommu=%s: the back-end has no device IOTLB; leave it out",
-		                bench_iommu_name(options->iommu));
-	if ((options->reads < 100 || options->verify) && (offered & BIT(VIRTIO_BLK_F_RO)))
-		return complain(-EROFS, "the disk can't be written; give --rw=randread or "
-		                        "--rw=read, without --verify");
-	return 0;
-}
-
-static int check_queues(const struct bench *bench, const struct virtio_blk_config *config)
-{
-	unsigned most = 1;
-
-	if (bench->features & BIT(VIRTIO_BLK_F_MQ))
-		most = le16toh(config->num_queues);
-	if (vhu_frontend_queues(bench->frontend) && vhu_frontend_queues(bench->frontend) < most)
-		most = vhu_frontend_queues(bench->frontend);
-	if (bench->options.queues > most)
-		return complain(-EINVAL, "--num-queues=%u: the back-end has %u; give no more",
-		                bench->options.queues, most);
-	return 0;
-}
-
-static int check_request(struct bench *bench, const struct virtio_blk_config *config)
-{
-	const struct bench_options *options = &bench->options;
-	unsigned segments = (options->bytes - 1) / options->segment + 1;
-	uint32_t block = SECTOR, most = 1;
-
-	if (bench->features & BIT(VIRTIO_BLK_F_BLK_SIZE))
-		block = le32toh(config->blk_size);
-	if (bench->features & BIT(VIRTIO_BLK_F_SEG_MAX))
-		most = le32toh(config->seg_max);
-	if (!block || options->bytes % block)
-		return complain(-EINVAL,
-		                "--bs=%u: the disk has blocks of %u bytes; give a multiple",
-		                options->bytes, block);
-	if (segments > most && segments > 1)
-		return complain(-EINVAL,
-		                "--segment=%u: the back-end takes no more than %u to a request; "
-		                "give a larger one",
-		                options->segment, most);
-	return 0;
-}
-
-static int check_area(struct bench *bench, const struct virtio_blk_config *config)
-{
-	const struct bench_options *options = &bench->options;
-	uint64_t area;
-
-	bench->sectors = le64toh(config->capacity);
-	area = bench->sectors * SECTOR;
-	if (options->area && options->area < area)
-		area = options->area;
-	bench->blocks = area / options->bytes;
-	if (!bench->blocks)
-		return complain(-EINVAL,
-		                "--bs=%u: the disk, or --area, has no room for one; give less",
-		                options->bytes);
-	if (options->verify && bench->blocks < options->depth * options->queues)
-		return complain(-EINVAL,
-		                "--verify: the area has fewer blocks than requests are in flight; "
-		                "give a larger --area or a smaller --iodepth");
-	return 0;
-}
-
-static int negotiate(struct bench *bench)
-{
-	struct virtio_blk_config config;
-	int error = vhu_frontend_negotiate(bench->frontend);
-
-	if (error)
-		return explain(bench, "negotiating", error);
-	error = choose_features(bench);
-	if (error)
-		return error;
-	memset(&config, 0, sizeof(config));
-	error = vhu_frontend_get_config(bench->frontend, 0, &config, CONFIG_BYTES);
-	if (!error)
-		error = vhu_frontend_set_features(bench->frontend, bench->features);
-	if (error)
-		return explain(bench, "negotiating", error);
-	error = check_queues(bench, &config);
-	if (!error)
-		error = check_request(bench, &config);
-	return error ? error : check_area(bench, &config);
-}
-
-static int share_memory(struct bench *bench, uint64_t bytes)
-{
-	const struct vhu_region *regions;
-	int error = vhu_guestmem_new(&bytes, 1, &bench->mem);
-	unsigned n;
-
-	if (error)
-		return explain(bench, "memory", error);
-	regions = vhu_guestmem_regions(bench->mem, &n);
-	/* The kernel gives pages when they are touched first: not while time is taken. */
-	memset(vhu_guestmem_ptr(bench->mem, 0, bytes), 0, bytes);
-	return explain(bench, "sharing memory",
-	               vhu_frontend_add_memory(bench->frontend, regions, n));
-}
-
-static int start_queues(struct bench *bench)
-{
-	const struct bench_options *options = &bench->options;
-	struct blk_load_config config = {
-		.frontend = bench->frontend,
-		.iommu = bench->iommu,
-		.each = options->iommu >= BENCH_IOMMU_STRICT,
-		.lazy = options->iommu == BENCH_IOMMU_LAZY,
-		.push = options->policy == VHU_IOMMU_PUSH,
-		.quiet = options->poll,
-		.features = bench->features,
-		.depth = options->depth,
-		.bytes = options->bytes,
-		.segment = options->segment,
-	};
-	uint64_t each = blk_load_bytes(&config);
-	int error = share_memory(bench, each * options->queues);
-
-	config.mem = bench->mem;
-	for (; !error && bench->n_loads < options->queues; bench->n_loads += !error) {
-		config.queue = bench->n_loads;
-		config.start = each * config.queue;
-		error = explain(bench, "starting a queue",
-		                blk_load_new(&config, &bench->loads[bench->n_loads]));
-	}
-	return error;
-}
-
-static int drive(struct bench *bench)
-{
-	const struct bench_options *options = &bench->options;
-	int error = open_front_end(bench);
-
-	if (!error)
-		error = negotiate(bench);
-	if (!error && options->verify)
-		error = explain(bench, "--verify",
-		                bench_check_new(bench->blocks, options->bytes, options->seed,
-		                                &bench->check));
-	if (!error)
-		error = start_queues(bench);
-	if (!error)
-		error = bench_blk_run(bench);
-	for (unsigned i = 0; !error && i < bench->n_loads; i++)
-		error = explain(bench, "stopping a queue", blk_load_stop(bench->loads[i]));
-	return error;
-}
-
-static void release(struct bench *bench)
-{
-	for (unsigned i = 0; i < bench->n_loads; i++)
-		blk_load_free(bench->loads[i]);
-	bench_check_free(bench->check);
-	vhu_frontend_free(bench->frontend);
-	vhu_iommu_free(bench->iommu);
-	vhu_guestmem_free(bench->mem);
 }
 
 int bench_blk_main(int argc, char **argv)
@@ -265,12 +23,15 @@ int bench_blk_main(int argc, char **argv)
 
 	bench.stop = &stop;
 	bench_blk_parse(argc, argv, &bench.options);
-	bench.random = bench.options.seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
-	error = drive(&bench);
-	release(&bench);
+	error = bench_blk_open(&bench);
+	if (!error)
+		error = bench_blk_run(&bench);
+	if (!error)
+		error = bench_blk_stop(&bench);
+	bench_blk_close(&bench);
 	/* What was done until then counts. */
 	if (bench.work.requests && (!error || error == -EINTR))
 		(bench.options.json ? bench_blk_report_json : bench_blk_report)(&bench);

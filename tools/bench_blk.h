@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the parts of "vhu bench blk" share: bench_blk.c (life), _options, _run (the
- * work), _check (what is on the disk), _report.
+ * What the parts of "vhu bench blk" share: bench_blk.c (life), _options, _open (the
+ * connection), _run (the work), _check (what is on the disk), _report.
  */
 #ifndef TOOLS_BENCH_BLK_H
 #define TOOLS_BENCH_BLK_H
@@ -42,6 +42,7 @@ struct bench_options {
 	uint64_t seed;
 	int timeout_ms;
 	bool verify, poll, json;
+	bool silent; /* no live line */
 };
 
 /* Counters of what has been done. */
@@ -71,7 +72,7 @@ struct bench {
 	struct bench_check *check;    /* NULL: nothing is verified */
 	uint64_t random;              /* the source of chance */
 	uint64_t faults;              /* misses that the IOMMU refused */
-	struct bench_work work;       /* what was measured */
+	struct bench_work work;       /* what was measured, in all runs */
 	uint64_t verified, differing; /* bytes */
 };
 
@@ -79,6 +80,14 @@ struct bench {
 void bench_blk_parse(int argc, char **argv, struct bench_options *ret);
 const char *bench_iommu_name(enum bench_iommu iommu);
 const char *bench_policy_name(enum vhu_iommu_policy policy);
+
+/*
+ * bench_blk_open.c: from the connection to running queues, and back. 0 or -errno,
+ * which was said; bench_blk_close() is due after an error, too.
+ */
+int bench_blk_open(struct bench *bench);
+int bench_blk_stop(struct bench *bench);
+void bench_blk_close(struct bench *bench);
 
 /*
  * bench_blk_run.c: fills the area where it is to be verified, measures, reads back

@@ -334,6 +334,7 @@ static int run(struct phase *phase)
 	phase->misses_before = stats.misses;
 	count(phase->bench, phase->work, -1);
 	progress_start(&phase->progress);
+	phase->progress.live &= !phase->bench->options.silent;
 	phase->last_ns = phase->progress.start_ns;
 	if (phase->deadline_ns)
 		phase->deadline_ns += phase->last_ns;
@@ -341,7 +342,7 @@ static int run(struct phase *phase)
 	if (!error)
 		error = work(phase);
 	progress_end(&phase->progress);
-	phase->work->seconds = (double)(progress_now_ns() - phase->progress.start_ns) / 1e9;
+	phase->work->seconds += (double)(progress_now_ns() - phase->progress.start_ns) / 1e9;
 	count(phase->bench, phase->work, 1);
 	return error;
 }
