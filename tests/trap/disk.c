@@ -91,7 +91,7 @@ static int open_storage(struct disk *disk)
 		                           &why);
 	error = make_file(disk);
 	if (error)
-		return error;
+		return disk->config.direct ? -EOPNOTSUPP : error;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", disk->file);
 	error = storage_open(&disk->storage, path, false, disk->config.direct, &why);
 	if (error) {
