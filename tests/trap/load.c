@@ -232,11 +232,14 @@ static void submit(struct load *load, struct io *io)
 		verdict_set(VERDICT_FAULT, "%s: no room in the ring", load->subject);
 }
 
-void load_submit(struct load *load)
+void load_submit(struct load *load, unsigned queues)
 {
-	for (unsigned i = 0; i < load->n_queues * load->depth; i++)
-		if (!load->ios[i].busy)
-			submit(load, &load->ios[i]);
+	for (unsigned i = 0; i < load->n_queues * load->depth; i++) {
+		struct io *io = &load->ios[i];
+
+		if (!io->busy && queues >> io->queue & 1)
+			submit(load, io);
+	}
 	for (unsigned q = 0; q < load->n_queues; q++)
 		if (vring_driver_kick_needed(load->queues[q].driver))
 			fd_signal(load->queues[q].kick);

@@ -81,8 +81,9 @@ struct load {
 bool load_init(struct load *load, struct disk *disk, struct pages *pages, unsigned n_data);
 void load_done(struct load *load);
 
-/* Fills every queue up to its depth. */
-void load_submit(struct load *load);
+/* Fills queues up to their depth: those of a set of bits. */
+#define LOAD_ALL_QUEUES ~0u
+void load_submit(struct load *load, unsigned queues);
 /* Takes what has come back. Whether anything has. */
 bool load_reap(struct load *load);
 /* Asks for calls; true if something has come back meanwhile. */

@@ -208,6 +208,8 @@ static bool remove_all(struct pages *pages, struct removal *removal)
 {
 	unsigned middle = pages->n_fixed + HALF_PAGES;
 
+	if (middle > pages->n)
+		middle = pages->n;
 	removal->first = removal->way == WAY_FLUSH_HIGH ? middle : 0;
 	removal->last = (removal->way == WAY_FLUSH_LOW ? middle : pages->n) - 1;
 	begin_all(pages, removal);

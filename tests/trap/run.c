@@ -23,7 +23,8 @@
 #define KEEP_AWAY   192u
 #define EVENT_IDX   29
 #define INDIRECT    28
-#define IDLE_NS     1000000
+#define REST_NS     250000
+#define NAP_NS      60000u
 #define PATIENCE_MS 20000u
 /* After the last round the load goes on for so long, with traps where they are. */
 #define AFTER_MS 20u
@@ -45,6 +46,7 @@ struct run_state {
 	struct load load;
 	uint64_t start, flush_due, moved;
 	uint64_t flushes;
+	uint64_t wake_at;            /* everybody sleeps by then */
 	uint64_t paced, paced_until; /* requests that had come back at the last burst */
 	uint64_t random;
 	uint64_t region_turn; /* the round in which the second region changes */
@@ -66,10 +68,11 @@ static uint64_t choose(struct run_state *state, unsigned n)
 
 void run_describe(const struct run_config *config, char *text, unsigned size)
 {
-	snprintf(text, size, "%s%s, %u workers%s%s%s%s", config->engine->name,
+	snprintf(text, size, "%s%s, %u workers%s%s%s%s%s", config->engine->name,
 	         config->direct ? ", direct" : "", config->n_workers,
 	         config->rings ? ", rings" : "", config->regions ? ", regions" : "",
-	         config->entries ? ", few entries" : "", config->wide ? ", wide" : "");
+	         config->entries ? ", few entries" : "", config->wide ? ", wide" : "",
+	         config->sleepy ? ", sleepy" : "");
 }
 
 static bool start_rings(struct run_state *state)
@@ -206,14 +209,40 @@ static void disturb(struct run_state *state, uint64_t now)
 		remove_something(state);
 }
 
-/* Sleeps until there is something to do, a millisecond at most. */
+/*
+ * Workers are kicked out of their sleep at the very moment when pages are taken
+ * away that they have used before, and will use again.
+ */
+static void wake(struct run_state *state, uint64_t now)
+{
+	struct pages *pages = &state->pages;
+	unsigned queues = (unsigned)choose(state, 1u << state->load.n_queues);
+	bool kick_first = choose(state, 2);
+
+	if (state->load.busy || pages->n_going || pages->n_misses) {
+		state->wake_at = now + choose(state, NAP_NS);
+		return;
+	}
+	if (now < state->wake_at)
+		return;
+	if (kick_first)
+		load_submit(&state->load, queues);
+	for (unsigned n = (unsigned)choose(state, 4); n > 0 && !state->ending; n--)
+		remove_something(state);
+	if (kick_first)
+		return;
+	pages_turn(pages);
+	load_submit(&state->load, queues);
+}
+
+/* Sleeps until there is something to do, or not for long. */
 static void rest(struct run_state *state)
 {
 	struct pollfd fds[2 + LOAD_QUEUES_MAX] = {
 		{ .fd = state->talk.main, .events = POLLIN },
 		{ .fd = state->talk.back, .events = POLLIN },
 	};
-	const struct timespec longest = { .tv_nsec = IDLE_NS / 4 };
+	const struct timespec longest = { .tv_nsec = state->config->sleepy ? NAP_NS / 2 : REST_NS };
 	struct load *load = &state->load;
 
 	for (unsigned q = 0; q < load->n_queues; q++)
@@ -240,6 +269,8 @@ static bool watch(struct run_state *state, bool moved, uint64_t now)
 /* Rounds, then a while in which nothing goes any more, then to the end of what was begun. */
 static void go(struct run_state *state)
 {
+	const struct run_config *config = state->config;
+
 	for (;;) {
 		uint64_t now = now_ns();
 		bool over, moved;
@@ -247,10 +278,13 @@ static void go(struct run_state *state)
 		if (!state->ending && is_enough(state, now))
 			state->ending = now;
 		over = state->ending && now - state->ending >= AFTER_MS * 1000000u;
-		if (!state->ending)
-			disturb(state, now);
-		if (!over)
-			load_submit(&state->load);
+		if (config->sleepy && !over) {
+			wake(state, now);
+		} else if (!over) {
+			if (!state->ending)
+				disturb(state, now);
+			load_submit(&state->load, LOAD_ALL_QUEUES);
+		}
 		moved = pages_turn(&state->pages);
 		moved |= load_reap(&state->load);
 		if (verdict_now() != VERDICT_FINE || !watch(state, moved, now))

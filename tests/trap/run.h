@@ -28,6 +28,7 @@ struct run_config {
 	bool rings;       /* ring pages and indirect tables go, too */
 	bool regions;     /* and memory */
 	bool wide;        /* entries of many pages, of which some are taken out */
+	bool sleepy;      /* between removals everybody goes to sleep */
 	unsigned entries; /* of the device IOTLB; 0: enough */
 	unsigned marks;
 	unsigned late_us;    /* of engine_late */
