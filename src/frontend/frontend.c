@@ -238,6 +238,8 @@ VHU_EXPORT int vhu_frontend_run(struct vhu_frontend *fe, int timeout_ms)
 		return error;
 	if (!fe->lost)
 		error = frontend_round(fe, timeout_ms);
+	else if (fe->config.iommu)
+		fe->timer_due = true; /* what it is for ends all the same */
 	return frontend_leave(fe, error ? error : fe->lost ? -ENOTCONN : 0);
 }
 

@@ -108,6 +108,9 @@ struct vhu_frontend {
 	char *path;   /* where the back-end is met; NULL: only its fd was given */
 	int listener; /* at the path, or -1 */
 
+	/* Of who changes what memory is shared, for as long as that takes; before the lock. */
+	pthread_mutex_t sharing;
+
 	pthread_mutex_t lock; /* of all that follows */
 	pthread_cond_t changed;
 	unsigned n_waiting; /* for that */

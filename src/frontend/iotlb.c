@@ -221,9 +221,11 @@ static void push(struct iommu_device *device, struct range range, bool last)
 
 int iotlb_push_all(struct vhu_frontend *fe)
 {
+	const int64_t deadline = frontend_now_ms() + fe->config.timeout_ms;
 	struct range range = RANGE_ALL;
 	bool more = frontend_translates(fe) && iommu_pushes(fe->config.iommu);
 	int error = 0;
+	int64_t left;
 
 	while (more && !error) {
 		if (exchange_has_room(fe, IOMMU_ANSWERS_MAX)) {
@@ -231,8 +233,15 @@ int iotlb_push_all(struct vhu_frontend *fe)
 			continue;
 		}
 		exchange_flush(fe);
-		error = fe->lost ? -ENOTCONN : frontend_round(fe, fe->config.timeout_ms);
+		left = deadline - frontend_now_ms();
+		if (fe->lost || left < 0)
+			error = fe->lost ? -ENOTCONN : -ETIMEDOUT;
+		else
+			error = frontend_round(fe, (int)left + 1);
 	}
+	if (error)
+		frontend_fault(fe, error, "IOTLB_MSG: what is mapped could not be pushed: %s",
+		               error == -ETIMEDOUT ? "no reply in time" : "the back-end is gone");
 	return error;
 }
 

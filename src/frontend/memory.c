@@ -162,12 +162,33 @@ static int add_memory(struct vhu_frontend *fe, const struct vhu_region *regions,
 	return by_slots(fe) ? add_slots(fe, regions, n) : add_by_table(fe, regions, n);
 }
 
+/* The list of regions is one change's at a time, also while that waits for replies. */
+static int sharing_enter(struct vhu_frontend *fe)
+{
+	int error;
+
+	if (pump_in_callback())
+		return frontend_enter(fe);
+	pthread_mutex_lock(&fe->sharing);
+	error = frontend_enter(fe);
+	if (error)
+		pthread_mutex_unlock(&fe->sharing);
+	return error;
+}
+
+static int sharing_leave(struct vhu_frontend *fe, int result)
+{
+	frontend_leave(fe, result);
+	pthread_mutex_unlock(&fe->sharing);
+	return result;
+}
+
 VHU_EXPORT int vhu_frontend_add_memory(struct vhu_frontend *fe, const struct vhu_region *regions,
                                        unsigned n)
 {
-	int error = frontend_enter(fe);
+	int error = sharing_enter(fe);
 
-	return error ? error : frontend_leave(fe, add_memory(fe, regions, n));
+	return error ? error : sharing_leave(fe, add_memory(fe, regions, n));
 }
 
 static int remove_memory(struct vhu_frontend *fe, const struct vhu_region *region)
@@ -194,9 +215,9 @@ static int remove_memory(struct vhu_frontend *fe, const struct vhu_region *regio
 
 VHU_EXPORT int vhu_frontend_remove_memory(struct vhu_frontend *fe, const struct vhu_region *region)
 {
-	int error = frontend_enter(fe);
+	int error = sharing_enter(fe);
 
-	return error ? error : frontend_leave(fe, remove_memory(fe, region));
+	return error ? error : sharing_leave(fe, remove_memory(fe, region));
 }
 
 int memory_share_again(struct vhu_frontend *fe)

@@ -79,6 +79,7 @@ int pump_open(struct vhu_frontend *fe)
 		fd_close(&fe->epoll);
 		return error;
 	}
+	pthread_mutex_init(&fe->sharing, NULL);
 	pthread_mutex_init(&fe->lock, NULL);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -91,6 +92,7 @@ void pump_close(struct vhu_frontend *fe)
 {
 	pthread_cond_destroy(&fe->changed);
 	pthread_mutex_destroy(&fe->lock);
+	pthread_mutex_destroy(&fe->sharing);
 	fd_close(&fe->wake);
 	fd_close(&fe->epoll);
 }

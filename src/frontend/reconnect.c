@@ -99,6 +99,9 @@ VHU_EXPORT int vhu_frontend_reconnect(struct vhu_frontend *fe, int fd)
 		fd_close(&fd);
 		return error;
 	}
+	pthread_mutex_lock(&fe->sharing);
 	pthread_mutex_lock(&fe->lock);
-	return frontend_leave(fe, reconnect(fe, fd));
+	error = frontend_leave(fe, reconnect(fe, fd));
+	pthread_mutex_unlock(&fe->sharing);
+	return error;
 }

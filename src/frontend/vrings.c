@@ -314,11 +314,9 @@ static int start_again(struct vhu_frontend *fe, unsigned index)
 
 	setup.base = base_of(&setup);
 	ring->started = false;
-	fe->n_started--;
 	error = start_some(fe, index, &setup, 1);
 	if (!ring->started) {
 		ring->started = true;
-		fe->n_started++;
 		return error;
 	}
 	/* What was kicked before may not have been heard. */
@@ -331,11 +329,16 @@ int vrings_start_again(struct vhu_frontend *fe)
 {
 	int error = requeue_all(fe);
 
+	/* None works yet: before the first one all there is to be pushed is. */
+	fe->n_started = 0;
 	for (unsigned i = 0; i < RINGS_MAX && !error; i++) {
 		if (fe->rings[i].started)
 			error = start_again(fe, i);
 		if (!error && fe->rings[i].enabled)
 			error = enable(fe, i, 1, true);
 	}
+	fe->n_started = 0;
+	for (unsigned i = 0; i < RINGS_MAX; i++)
+		fe->n_started += fe->rings[i].started;
 	return error;
 }
