@@ -5,6 +5,7 @@
 #include <linux/virtio_config.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -96,6 +97,33 @@ static void *run(void *opaque)
 	return NULL;
 }
 
+/* The front-end's end. */
+static int start(struct fake *fake, const struct fake_config *config)
+{
+	int pair[2];
+
+	fake->config = *config;
+	fake->back = -1;
+	fake->received = 0;
+	fake->trouble = 0;
+	memset(fake->kinds, 0, sizeof(fake->kinds));
+	atomic_store(&fake->scripted, false);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	fake->main = pair[0];
+	assert_int_equal(pthread_create(&fake->thread, NULL, run, fake), 0);
+	return pair[1];
+}
+
+/* The line of the script that was disappointed, or 0. */
+static int stop(struct fake *fake)
+{
+	shutdown(fake->main, SHUT_RDWR);
+	pthread_join(fake->thread, NULL);
+	fd_close(&fake->main);
+	fd_close(&fake->back);
+	return fake->config.careless ? 0 : fake->trouble;
+}
+
 struct fake *fake_new(const struct fake_config *config)
 {
 	struct fake *fake = calloc(1, sizeof(*fake));
@@ -107,16 +135,16 @@ struct fake *fake_new(const struct fake_config *config)
 		.lost = config->lost,
 		.opaque = config->opaque,
 	};
-	int pair[2];
 
 	assert_non_null(fake);
-	fake->config = *config;
-	fake->back = -1;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	fake->main = pair[0];
-	assert_int_equal(vhu_frontend_new(&frontend, pair[1], &fake->frontend), 0);
-	assert_int_equal(pthread_create(&fake->thread, NULL, run, fake), 0);
+	assert_int_equal(vhu_frontend_new(&frontend, start(fake, config), &fake->frontend), 0);
 	return fake;
+}
+
+int fake_reconnect(struct fake *fake, const struct fake_config *config)
+{
+	assert_int_equal(stop(fake), 0);
+	return vhu_frontend_reconnect(fake->frontend, start(fake, config));
 }
 
 struct fake *fake_ready(const struct fake_config *config, uint64_t features)
@@ -135,17 +163,12 @@ void fake_set_timeout(struct fake *fake, int ms)
 
 void fake_free(struct fake *fake)
 {
-	bool careless = fake->config.careless;
 	int trouble;
 
 	vhu_frontend_free(fake->frontend);
-	shutdown(fake->main, SHUT_RDWR);
-	pthread_join(fake->thread, NULL);
-	trouble = fake->trouble;
-	fd_close(&fake->main);
-	fd_close(&fake->back);
+	trouble = stop(fake);
 	free(fake);
-	if (trouble && !careless)
+	if (trouble)
 		fail_msg("the script was disappointed in line %d", trouble);
 }
 

@@ -69,6 +69,9 @@ struct fake *fake_new(const struct fake_config *config);
 /* The same, negotiated with @features. */
 struct fake *fake_ready(const struct fake_config *config, uint64_t features);
 void fake_free(struct fake *fake);
+/* Dies, and is another from here on, of which nothing was received: what vhu_frontend_reconnect()
+ * says to it. */
+int fake_reconnect(struct fake *fake, const struct fake_config *config);
 
 /* The front-end's patience from now on. */
 void fake_set_timeout(struct fake *fake, int ms);

@@ -21,6 +21,7 @@ struct test_device {
 	int prepare_result;
 	int result;   /* of invalidations */
 	bool at_once; /* it is done with them when it is asked */
+	void (*about_to_finish)(struct test_device *self); /* or NULL */
 
 	/* What it was told. */
 	struct range told[64];
@@ -50,6 +51,8 @@ static void device_finish(struct test_device *self)
 	struct iommu_deferred *deferred;
 
 	assert_true(self->n_tickets > 0);
+	if (self->about_to_finish)
+		self->about_to_finish(self);
 	self->n_tickets--;
 	memmove(self->tickets, self->tickets + 1, self->n_tickets * sizeof(ticket));
 	ticket->error = self->result;
