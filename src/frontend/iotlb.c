@@ -221,15 +221,16 @@ static void push(struct iommu_device *device, struct range range, bool last)
 
 int iotlb_push_all(struct vhu_frontend *fe)
 {
-	const int64_t deadline = frontend_now_ms() + fe->config.timeout_ms;
+	int64_t deadline = frontend_now_ms() + fe->config.timeout_ms, left;
 	struct range range = RANGE_ALL;
 	bool more = frontend_translates(fe) && iommu_pushes(fe->config.iommu);
 	int error = 0;
-	int64_t left;
 
 	while (more && !error) {
 		if (exchange_has_room(fe, IOMMU_ANSWERS_MAX)) {
 			more = push_some(fe, &range);
+			/* There may be very many: as long as it goes on there is time. */
+			deadline = frontend_now_ms() + fe->config.timeout_ms;
 			continue;
 		}
 		exchange_flush(fe);
