@@ -24,6 +24,7 @@ enum {
 	OPTION_LISTEN,
 	OPTION_MODE,
 	OPTION_IOMMU,
+	OPTION_POLICY,
 	OPTION_PAGES,
 	OPTION_SIZE,
 	OPTION_TIME,
@@ -50,6 +51,8 @@ static const struct argp_option option_table[] = {
 	  "after "
 	  "it); default: off",
 	  0 },
+	{ "policy", OPTION_POLICY, "NAME", 0,
+	  "What a miss is answered with: page, leaf, range, hint, or push (default: page)", 0 },
 	{ "pages", OPTION_PAGES, "N", 0,
 	  "Distinct pages for buffers, of both directions, used in turn (default: 256)", 0 },
 	{ "size", OPTION_SIZE, "BYTES", 0, "Of a frame, 64 to 65536 or 64K (default: 64)", 0 },
@@ -86,6 +89,18 @@ static int choose(const char *text, const char *const *names, unsigned n)
 		if (!strcmp(text, names[i]))
 			return (int)i;
 	return -1;
+}
+
+static void parse_policy(const char *arg, struct argp_state *state)
+{
+	struct net_options *options = state->input;
+
+	for (int i = VHU_IOMMU_PAGE; i <= VHU_IOMMU_PUSH; i++) {
+		options->policy = (enum vhu_iommu_policy)i;
+		if (!strcmp(arg, net_policy_name(options->policy)))
+			return;
+	}
+	argp_error(state, "--policy=%s: page, leaf, range, hint or push", arg);
 }
 
 static void parse_names(int key, const char *arg, struct argp_state *state)
@@ -181,6 +196,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPTION_LISTEN: options->listen = true; return 0;
 	case OPTION_MODE:
 	case OPTION_IOMMU: parse_names(key, arg, state); return 0;
+	case OPTION_POLICY: parse_policy(arg, state); return 0;
 	case OPTION_PAGES:
 	case OPTION_SIZE:
 	case OPTION_FRAMES:

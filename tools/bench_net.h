@@ -24,6 +24,7 @@ struct net_options {
 	bool listen;
 	enum net_mode mode;
 	enum net_iommu iommu;
+	enum vhu_iommu_policy policy;
 	unsigned pages;
 	uint32_t size; /* of a frame, in bytes */
 	double seconds, warmup;
@@ -81,6 +82,7 @@ int net_run(struct net_bench *bench);
 /* bench_net_report.c */
 const char *net_mode_name(enum net_mode mode);
 const char *net_iommu_name(enum net_iommu iommu);
+const char *net_policy_name(enum vhu_iommu_policy policy);
 /* Frames that made the way of the mode. */
 uint64_t net_frames(const struct net_bench *bench, const struct net_counts *counts);
 /* What is not as it should be; NULL: all is well. */

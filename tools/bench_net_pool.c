@@ -89,12 +89,30 @@ static int make_slots(struct net_pool *pool)
 	return 0;
 }
 
-static int map_page(const struct net_pool_config *config, unsigned page)
+static struct vhu_mapping page_mapping(const struct net_pool_config *config, unsigned page)
 {
 	void *ptr = vhu_guestmem_ptr(config->mem, page_gpa(config, page), NET_PAGE);
 
-	return vhu_iommu_map(config->iommu, page_iova(config, page), NET_PAGE, (uintptr_t)ptr,
-	                     config->perm);
+	return (struct vhu_mapping){ page_iova(config, page), NET_PAGE, (uintptr_t)ptr,
+		                     config->perm };
+}
+
+/* Each for itself, but told of together. */
+static int map_pages(const struct net_pool_config *config, unsigned first, unsigned n)
+{
+	struct vhu_mapping mappings[NET_PARTS_MOST];
+	int error = 0;
+
+	while (n && !error) {
+		unsigned some = n < NET_PARTS_MOST ? n : NET_PARTS_MOST;
+
+		for (unsigned i = 0; i < some; i++)
+			mappings[i] = page_mapping(config, first + i);
+		error = vhu_iommu_map_batch(config->iommu, mappings, some, NULL);
+		first += some;
+		n -= some;
+	}
+	return error;
 }
 
 /* The ring, and buffers that stay. */
@@ -104,8 +122,8 @@ static int map_all(const struct net_pool_config *config)
 	int error = vhu_iommu_map(config->iommu, config->iova, ring_bytes(config), (uintptr_t)ring,
 	                          VHU_PERM_RW);
 
-	for (unsigned i = 0; !config->each && i < config->pages && !error; i++)
-		error = map_page(config, i);
+	if (!error && !config->each)
+		error = map_pages(config, 0, config->pages);
 	return error;
 }
 
@@ -162,8 +180,8 @@ int net_pool_add(struct net_pool *pool, struct net_slot *slot)
 
 	for (unsigned i = 0; i < config->parts; i++)
 		buffers[i] = (struct vhu_buffer){ parts[i].addr, parts[i].len, config->writable };
-	for (unsigned i = 0; config->each && i < config->parts && !error; i++)
-		error = map_page(config, slot->index * config->parts + i);
+	if (config->each)
+		error = map_pages(config, slot->index * config->parts, config->parts);
 	if (!error)
 		error = vhu_vq_add(pool->vq, buffers, config->parts, slot);
 	if (error)
@@ -174,21 +192,28 @@ int net_pool_add(struct net_pool *pool, struct net_slot *slot)
 	return 0;
 }
 
-/* Slots that follow each other are unmapped together. */
+/* With push, what was mapped has arrived before the device hears of it. */
+int net_pool_kick(struct net_pool *pool)
+{
+	int error = 0;
+
+	if (pool->config.each && pool->config.push)
+		error = vhu_iommu_sync(pool->config.iommu);
+	return error ? error : vhu_vq_kick(pool->vq);
+}
+
+/* All in one exchange. */
 static int unmap(struct net_pool *pool, struct net_slot *const *slots, unsigned n)
 {
 	const struct net_pool_config *config = &pool->config;
-	uint64_t slot_bytes = (uint64_t)config->parts * NET_PAGE;
-	int error = 0;
+	struct vhu_iova_range ranges[NET_BATCH];
 
-	for (unsigned i = 0, run; i < n && !error; i += run) {
-		for (run = 1; i + run < n && slots[i + run]->index == slots[i]->index + run; run++)
-			;
-		error = vhu_iommu_unmap(config->iommu,
-		                        page_iova(config, slots[i]->index * config->parts),
-		                        run * slot_bytes);
-	}
-	return error;
+	for (unsigned i = 0; i < n; i++)
+		ranges[i] = (struct vhu_iova_range){
+			page_iova(config, slots[i]->index * config->parts),
+			(uint64_t)config->parts * NET_PAGE,
+		};
+	return vhu_iommu_unmap_batch(config->iommu, ranges, n);
 }
 
 /* A queue that is only polled says so as soon as there is an occasion. */

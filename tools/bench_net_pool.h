@@ -31,6 +31,7 @@ struct net_pool_config {
 	unsigned parts; /* of a slot */
 	uint32_t last;  /* bytes of its last part; the others are pages */
 	bool each;      /* map each slot before, unmap it after */
+	bool push;      /* mappings are sent before they are missed */
 	uint8_t perm;   /* VHU_PERM_* of buffers */
 	uint64_t gpa;   /* of the ring; buffers follow */
 	uint64_t iova;  /* of the ring; buffers follow */
@@ -68,8 +69,9 @@ static inline struct net_part *net_pool_parts(const struct net_pool *pool,
 
 /* The slot to be used next; NULL: the device has as many as its ring takes. */
 struct net_slot *net_pool_next(const struct net_pool *pool);
-/* Gives it to the device, which vhu_vq_kick() shows. */
+/* Gives it to the device, which net_pool_kick() shows. */
 int net_pool_add(struct net_pool *pool, struct net_slot *slot);
+int net_pool_kick(struct net_pool *pool);
 
 /* Slots the device is done with, unmapped where that is due; their number or -errno. */
 int net_pool_get(struct net_pool *pool, struct net_slot *slots[NET_BATCH]);

@@ -89,6 +89,7 @@ static struct net_pool_config complete(const struct net_port_config *config,
 	pool.ring = config->ring;
 	pool.event_idx = config->features & BIT(F_EVENT_IDX);
 	pool.each = config->each && config->iommu;
+	pool.push = config->push;
 	pool.iova = IOVA + pool.gpa;
 	return pool;
 }
@@ -121,7 +122,7 @@ static int give_buffers(struct net_port *port)
 
 	while (!error && (slot = net_pool_next(&port->rx)))
 		error = net_pool_add(&port->rx, slot);
-	return error ? error : vhu_vq_kick(port->rx.vq);
+	return error ? error : net_pool_kick(&port->rx);
 }
 
 int net_port_new(const struct net_port_config *config, struct net_port **ret)
@@ -200,7 +201,7 @@ int net_port_send(struct net_port *port)
 
 int net_port_kick(struct net_port *port)
 {
-	return vhu_vq_kick(port->tx.vq);
+	return net_pool_kick(&port->tx);
 }
 
 int net_port_reap(struct net_port *port)

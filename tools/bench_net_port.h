@@ -34,6 +34,7 @@ struct net_port_config {
 	uint32_t frame;                /* bytes of a frame, at the most */
 	unsigned tx_pages, rx_pages;   /* 0: no buffers there */
 	bool each;                     /* map each frame's pages before it, unmap them after it */
+	bool push;                     /* mappings are sent before they are missed */
 	bool least;                    /* no permission that is not needed */
 };
 

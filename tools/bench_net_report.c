@@ -20,6 +20,13 @@ const char *net_iommu_name(enum net_iommu iommu)
 	return names[iommu];
 }
 
+const char *net_policy_name(enum vhu_iommu_policy policy)
+{
+	static const char *const names[] = { "page", "leaf", "range", "hint", "push" };
+
+	return names[policy];
+}
+
 uint64_t net_lost(const struct net_bench *bench)
 {
 	return bench->options->mode == NET_LOOP ? bench->counts.sent - bench->counts.returned : 0;
@@ -84,11 +91,13 @@ static void print_head(const struct net_bench *bench)
 {
 	const struct net_options *options = bench->options;
 
-	printf("vhost-user-net by %s, mode %s, iommu %s: frames of %u bytes, %u pages, ring of %u, "
-	       "%.1f s\n\n",
+	printf("vhost-user-net by %s, mode %s, iommu %s",
 	       bench->peer.name[0] ? bench->peer.name : options->path, net_mode_name(options->mode),
-	       net_iommu_name(options->iommu), options->size, options->pages, options->ring,
-	       bench->counts.seconds);
+	       net_iommu_name(options->iommu));
+	if (options->iommu != NET_OFF)
+		printf(", policy %s", net_policy_name(options->policy));
+	printf(": frames of %u bytes, %u pages, ring of %u, %.1f s\n\n", options->size,
+	       options->pages, options->ring, bench->counts.seconds);
 }
 
 static void print_loop(const struct net_bench *bench)
@@ -166,11 +175,11 @@ void net_print_json(const struct net_bench *bench, bool fine)
 	const struct net_options *options = bench->options;
 	const struct net_counts *counts = &bench->counts;
 
-	printf("{\"peer\": \"%s\", \"mode\": \"%s\", \"iommu\": \"%s\", \"size\": %u, \"pages\": "
-	       "%u, "
-	       "\"ring\": %u, \"seconds\": %.3f, ",
+	printf("{\"peer\": \"%s\", \"mode\": \"%s\", \"iommu\": \"%s\", "
+	       "\"policy\": \"%s\", \"size\": %u, \"pages\": %u, \"ring\": %u, \"seconds\": %.3f, ",
 	       bench->peer.name, net_mode_name(options->mode), net_iommu_name(options->iommu),
-	       options->size, options->pages, options->ring, counts->seconds);
+	       net_policy_name(options->policy), options->size, options->pages, options->ring,
+	       counts->seconds);
 	print_json_counts(bench);
 	if (options->mode == NET_LOOP)
 		print_json_latency(&bench->latency);

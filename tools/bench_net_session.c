@@ -77,7 +77,9 @@ static int reach_peer(const struct net_options *options, int *ret_fd)
 static int make_frontend(struct net_bench *bench)
 {
 	const struct net_options *options = bench->options;
-	const struct vhu_iommu_config iommu = { .fault = on_fault, .opaque = bench };
+	const struct vhu_iommu_config iommu = { .policy = options->policy,
+		                                .fault = on_fault,
+		                                .opaque = bench };
 	struct vhu_frontend_config config = { .name = "bench", .timeout_ms = options->timeout_ms };
 	int fd, error = reach_peer(options, &fd);
 
@@ -159,6 +161,7 @@ static int start_port(struct net_bench *bench)
 		.tx_pages = tx_pages(options),
 		.rx_pages = options->pages - tx_pages(options),
 		.each = options->iommu == NET_STRICT,
+		.push = options->policy == VHU_IOMMU_PUSH,
 		.least = options->least,
 	};
 	int error = share_memory(bench, net_port_bytes(&config));

@@ -74,6 +74,18 @@ def only_so_many_misses_as_pages(mirror, folder):
       true(pages <= misses <= pages + 8, f'{misses} misses of {pages} pages')
 
 
+def every_policy_answers(mirror, folder):
+  path = os.path.join(folder, 's')
+  with mirrors(mirror, path):
+    for policy in ('page', 'leaf', 'range', 'hint', 'push'):
+      for how in ('static', 'strict'):
+        figures = measure(mirror, path, f'--iommu={how}', f'--policy={policy}', '--size=9000')
+        equal(figures['policy'], policy)
+        misses = figures['misses'] + figures['warmup_misses']
+        equal(misses == 0, policy == 'push')
+        true(figures['updates'] + misses > 0 or how == 'static', figures)
+
+
 def what_is_wrong_is_found(mirror, folder):
   path = os.path.join(folder, 's')
   for fault, *words in (('flip', 'differ'), ('short', 'differ'), ('twice', 'twice'),
@@ -115,6 +127,7 @@ if __name__ == '__main__':
   main([
       frames_of_every_kind_come_back,
       only_so_many_misses_as_pages,
+      every_policy_answers,
       what_is_wrong_is_found,
       what_is_lost_is_counted_and_no_fault,
       it_can_be_interrupted,
