@@ -10,12 +10,12 @@
 void pagetable_init(struct pagetable *table, uint64_t max)
 {
 	*table = (struct pagetable){ .max = max };
-	btree_init(&table->tree);
+	rangetree_init(&table->tree);
 }
 
 void pagetable_done(struct pagetable *table)
 {
-	btree_done(&table->tree);
+	rangetree_done(&table->tree);
 }
 
 uint64_t pagetable_count(const struct pagetable *table)
@@ -23,33 +23,33 @@ uint64_t pagetable_count(const struct pagetable *table)
 	return table->tree.count - table->n_joined;
 }
 
-static struct range range_of(const struct btree_place *place)
+static struct range range_of(const struct rangetree_place *place)
 {
-	return (struct range){ btree_start(place), btree_value(place)->last };
+	return (struct range){ rangetree_start(place), rangetree_value(place)->last };
 }
 
 /* The first entry that has an address of @range or one above. */
-static bool find(const struct pagetable *table, struct range range, struct btree_place *ret)
+static bool find(const struct pagetable *table, struct range range, struct rangetree_place *ret)
 {
-	if (!btree_find_below(&table->tree, range.start, ret))
-		return btree_find_above(&table->tree, range.start, ret);
-	return btree_value(ret)->last >= range.start || btree_next(ret);
+	if (!rangetree_find_below(&table->tree, range.start, ret))
+		return rangetree_find_above(&table->tree, range.start, ret);
+	return rangetree_value(ret)->last >= range.start || rangetree_next(ret);
 }
 
 /* For loops over the entries that meet @range, while none comes or goes. */
-static bool first_in(const struct pagetable *table, struct range range, struct btree_place *ret)
+static bool first_in(const struct pagetable *table, struct range range, struct rangetree_place *ret)
 {
-	return find(table, range, ret) && btree_start(ret) <= range.last;
+	return find(table, range, ret) && rangetree_start(ret) <= range.last;
 }
 
-static bool next_in(struct range range, struct btree_place *place)
+static bool next_in(struct range range, struct rangetree_place *place)
 {
-	return btree_next(place) && btree_start(place) <= range.last;
+	return rangetree_next(place) && rangetree_start(place) <= range.last;
 }
 
 /* The same where they do: @at is where to go on from; false: there is no more. */
 static bool find_from(const struct pagetable *table, struct range range, uint64_t *at,
-                      struct btree_place *ret)
+                      struct rangetree_place *ret)
 {
 	return *at <= range.last && first_in(table, (struct range){ *at, range.last }, ret);
 }
@@ -61,122 +61,125 @@ static bool step_behind(uint64_t last, uint64_t *at)
 	return last != UINT64_MAX;
 }
 
-static void set_joined(struct pagetable *table, struct btree_value *value, bool joined)
+static void set_joined(struct pagetable *table, struct rangetree_value *value, bool joined)
 {
 	table->n_joined += (uint64_t)joined - value->joined;
 	value->joined = joined;
 }
 
-static void set_exposed(struct pagetable *table, struct btree_value *value, bool exposed)
+static void set_exposed(struct pagetable *table, struct rangetree_value *value, bool exposed)
 {
 	table->n_exposed += (uint64_t)exposed - value->exposed;
 	value->exposed = exposed;
 }
 
-static void insert(struct pagetable *table, uint64_t start, const struct btree_value *value)
+static void insert(struct pagetable *table, uint64_t start, const struct rangetree_value *value)
 {
-	btree_insert(&table->tree, start, value);
+	rangetree_insert(&table->tree, start, value);
 	table->n_joined += value->joined;
 	table->n_exposed += value->exposed;
 }
 
-static void remove_at(struct pagetable *table, const struct btree_place *place)
+static void remove_at(struct pagetable *table, const struct rangetree_place *place)
 {
-	set_joined(table, btree_value(place), false);
-	set_exposed(table, btree_value(place), false);
-	btree_remove(&table->tree, btree_start(place));
+	set_joined(table, rangetree_value(place), false);
+	set_exposed(table, rangetree_value(place), false);
+	rangetree_remove(&table->tree, rangetree_start(place));
 }
 
 /* Whether an entry begins below @addr and goes on there. */
-static bool straddles(const struct pagetable *table, uint64_t addr, struct btree_place *ret)
+static bool straddles(const struct pagetable *table, uint64_t addr, struct rangetree_place *ret)
 {
-	return addr && btree_find_below(&table->tree, addr - 1, ret) &&
-	       btree_value(ret)->last >= addr;
+	return addr && rangetree_find_below(&table->tree, addr - 1, ret) &&
+	       rangetree_value(ret)->last >= addr;
 }
 
 /* Makes an entry begin at @addr if one goes across it; needs a reserve of one. */
 static void cut(struct pagetable *table, uint64_t addr, bool joined)
 {
-	struct btree_place place;
-	struct btree_value upper;
+	struct rangetree_place place;
+	struct rangetree_value upper;
 
 	if (!straddles(table, addr, &place))
 		return;
-	upper = *btree_value(&place);
+	upper = *rangetree_value(&place);
 	if (!upper.hidden)
-		upper.uva += addr - btree_start(&place);
+		upper.uva += addr - rangetree_start(&place);
 	upper.joined = joined;
-	btree_value(&place)->last = addr - 1;
+	rangetree_value(&place)->last = addr - 1;
 	insert(table, addr, &upper);
 }
 
 static bool has_room(struct pagetable *table)
 {
-	return table->tree.count < 2 * table->max && !btree_reserve(&table->tree, 2);
+	return table->tree.count < 2 * table->max && !rangetree_reserve(&table->tree, 2);
 }
 
 int pagetable_map(struct pagetable *table, struct range iova, uint64_t uva, uint8_t perm)
 {
-	const struct btree_value value = { .last = iova.last, .uva = uva, .perm = perm };
-	struct btree_place place;
+	const struct rangetree_value value = { .last = iova.last, .uva = uva, .perm = perm };
+	struct rangetree_place place;
 
-	if (btree_find_below(&table->tree, iova.last, &place) &&
-	    btree_value(&place)->last >= iova.start)
-		return btree_value(&place)->hidden && !btree_value(&place)->exposed ? -EBUSY
-		                                                                    : -EEXIST;
+	if (rangetree_find_below(&table->tree, iova.last, &place) &&
+	    rangetree_value(&place)->last >= iova.start)
+		return rangetree_value(&place)->hidden && !rangetree_value(&place)->exposed
+		               ? -EBUSY
+		               : -EEXIST;
 	if (pagetable_count(table) >= table->max)
 		return -ENOSPC;
-	if (btree_reserve(&table->tree, 1))
+	if (rangetree_reserve(&table->tree, 1))
 		return -ENOMEM;
 	insert(table, iova.start, &value);
 	return 0;
 }
 
 /* Whether @upper, which comes next, belongs to the same answer as @lower. */
-static bool goes_on(const struct btree_place *lower, const struct btree_place *upper, bool merge)
+static bool goes_on(const struct rangetree_place *lower, const struct rangetree_place *upper,
+                    bool merge)
 {
-	const struct btree_value *a = btree_value(lower), *b = btree_value(upper);
+	const struct rangetree_value *a = rangetree_value(lower), *b = rangetree_value(upper);
 
-	if (a->hidden || b->hidden || a->last + 1 != btree_start(upper))
+	if (a->hidden || b->hidden || a->last + 1 != rangetree_start(upper))
 		return false;
 	if (b->joined)
 		return true;
-	return merge && a->perm == b->perm && a->uva + (a->last - btree_start(lower)) + 1 == b->uva;
+	return merge && a->perm == b->perm &&
+	       a->uva + (a->last - rangetree_start(lower)) + 1 == b->uva;
 }
 
-static uint64_t walk_down(struct btree_place place, struct range window, bool merge)
+static uint64_t walk_down(struct rangetree_place place, struct range window, bool merge)
 {
-	struct btree_place lower = place;
+	struct rangetree_place lower = place;
 
-	for (unsigned n = 0; n < MERGE_MAX && btree_start(&place) > window.start; n++) {
-		if (!btree_prev(&lower) || !goes_on(&lower, &place, merge))
+	for (unsigned n = 0; n < MERGE_MAX && rangetree_start(&place) > window.start; n++) {
+		if (!rangetree_prev(&lower) || !goes_on(&lower, &place, merge))
 			break;
 		place = lower;
 	}
-	return btree_start(&place);
+	return rangetree_start(&place);
 }
 
-static uint64_t walk_up(struct btree_place place, struct range window, bool merge)
+static uint64_t walk_up(struct rangetree_place place, struct range window, bool merge)
 {
-	struct btree_place upper = place;
+	struct rangetree_place upper = place;
 
-	for (unsigned n = 0; n < MERGE_MAX && btree_value(&place)->last < window.last; n++) {
-		if (!btree_next(&upper) || !goes_on(&place, &upper, merge))
+	for (unsigned n = 0; n < MERGE_MAX && rangetree_value(&place)->last < window.last; n++) {
+		if (!rangetree_next(&upper) || !goes_on(&place, &upper, merge))
 			break;
 		place = upper;
 	}
-	return btree_value(&place)->last;
+	return rangetree_value(&place)->last;
 }
 
 bool pagetable_walk(const struct pagetable *table, uint64_t iova, struct range window, bool merge,
                     struct mapping *ret)
 {
-	struct btree_place place;
-	const struct btree_value *value;
+	struct rangetree_place place;
+	const struct rangetree_value *value;
 
-	if (!btree_find_below(&table->tree, iova, &place))
+	if (!rangetree_find_below(&table->tree, iova, &place))
 		return false;
-	value = btree_value(&place);
+	value = rangetree_value(&place);
 	if (value->last < iova || value->hidden)
 		return false;
 	ret->iova.start = walk_down(place, window, merge);
@@ -185,36 +188,36 @@ bool pagetable_walk(const struct pagetable *table, uint64_t iova, struct range w
 		ret->iova.start = window.start;
 	if (ret->iova.last > window.last)
 		ret->iova.last = window.last;
-	ret->uva = value->uva + (ret->iova.start - btree_start(&place));
+	ret->uva = value->uva + (ret->iova.start - rangetree_start(&place));
 	ret->perm = value->perm;
 	return true;
 }
 
 bool pagetable_next(const struct pagetable *table, struct range iova, uint64_t *ret)
 {
-	struct btree_place place;
+	struct rangetree_place place;
 	bool more = first_in(table, iova, &place);
 
-	while (more && btree_value(&place)->hidden)
+	while (more && rangetree_value(&place)->hidden)
 		more = next_in(iova, &place);
 	if (more)
-		*ret = btree_start(&place) < iova.start ? iova.start : btree_start(&place);
+		*ret = rangetree_start(&place) < iova.start ? iova.start : rangetree_start(&place);
 	return more;
 }
 
 /* Makes the entry at @start one with the part before it, if they hold alike. */
 static void unite(struct pagetable *table, uint64_t start)
 {
-	struct btree_place place, lower;
+	struct rangetree_place place, lower;
 
-	if (!btree_find_below(&table->tree, start, &place) || btree_start(&place) != start ||
-	    !btree_value(&place)->joined)
+	if (!rangetree_find_below(&table->tree, start, &place) ||
+	    rangetree_start(&place) != start || !rangetree_value(&place)->joined)
 		return;
 	lower = place;
-	if (!btree_prev(&lower) || !goes_on(&lower, &place, false) ||
-	    btree_value(&lower)->holders != btree_value(&place)->holders)
+	if (!rangetree_prev(&lower) || !goes_on(&lower, &place, false) ||
+	    rangetree_value(&lower)->holders != rangetree_value(&place)->holders)
 		return;
-	btree_value(&lower)->last = btree_value(&place)->last;
+	rangetree_value(&lower)->last = rangetree_value(&place)->last;
 	remove_at(table, &place);
 }
 
@@ -227,42 +230,42 @@ struct prospect {
 static struct prospect look_at(const struct pagetable *table, struct range iova, uint64_t holder)
 {
 	struct prospect prospect = { 0 };
-	struct btree_place place;
+	struct rangetree_place place;
 	bool more = first_in(table, iova, &place);
 
 	while (more) {
-		const struct btree_value *value = btree_value(&place);
+		const struct rangetree_value *value = rangetree_value(&place);
 
 		prospect.parts |= value->joined;
-		if (btree_start(&place) > iova.last)
+		if (rangetree_start(&place) > iova.last)
 			break;
 		if (!value->hidden && !(value->holders & holder))
 			prospect.cut |= !range_contains(iova, range_of(&place));
-		more = btree_next(&place);
+		more = rangetree_next(&place);
 	}
 	return prospect;
 }
 
 static void grant_each(struct pagetable *table, struct range iova, uint64_t holder)
 {
-	struct btree_place place;
+	struct rangetree_place place;
 	bool more = first_in(table, iova, &place);
 
 	for (; more; more = next_in(iova, &place))
-		if (!btree_value(&place)->hidden)
-			btree_value(&place)->holders |= holder;
+		if (!rangetree_value(&place)->hidden)
+			rangetree_value(&place)->holders |= holder;
 }
 
 /* Parts that hold alike are one again, also with what lies around. */
 static void unite_all(struct pagetable *table, struct range iova)
 {
-	struct btree_place place;
+	struct rangetree_place place;
 	uint64_t at = iova.start, start;
 
 	while (find_from(table, iova, &at, &place)) {
-		bool more = step_behind(btree_value(&place)->last, &at);
+		bool more = step_behind(rangetree_value(&place)->last, &at);
 
-		start = btree_start(&place);
+		start = rangetree_start(&place);
 		unite(table, start);
 		if (!more)
 			return;
@@ -289,37 +292,38 @@ void pagetable_grant(struct pagetable *table, struct range iova, uint64_t holder
 /* How many more mappings there will be when @iova is hidden. */
 static uint64_t hide_needs(const struct pagetable *table, struct range iova)
 {
-	struct btree_place low, high, next;
+	struct rangetree_place low, high, next;
 	bool below = straddles(table, iova.start, &low), above = false;
 	uint64_t needs = 0;
 
 	if (iova.last != UINT64_MAX) {
 		above = straddles(table, iova.last + 1, &high);
-		if (btree_find_below(&table->tree, iova.last + 1, &next))
-			needs += btree_start(&next) == iova.last + 1 && btree_value(&next)->joined;
+		if (rangetree_find_below(&table->tree, iova.last + 1, &next))
+			needs += rangetree_start(&next) == iova.last + 1 &&
+			         rangetree_value(&next)->joined;
 	}
-	if (below && above && btree_start(&low) == btree_start(&high))
-		return needs + 1 + (btree_value(&low)->holders != 0);
+	if (below && above && rangetree_start(&low) == rangetree_start(&high))
+		return needs + 1 + (rangetree_value(&low)->holders != 0);
 	if (below)
-		needs += btree_value(&low)->holders != 0;
+		needs += rangetree_value(&low)->holders != 0;
 	if (above)
-		needs += btree_value(&high)->joined + (btree_value(&high)->holders != 0);
+		needs += rangetree_value(&high)->joined + (rangetree_value(&high)->holders != 0);
 	return needs;
 }
 
 /* What goes on behind @addr is no part of what was there before. */
 static void behead(struct pagetable *table, uint64_t addr)
 {
-	struct btree_place place;
+	struct rangetree_place place;
 
-	if (btree_find_below(&table->tree, addr, &place) && btree_start(&place) == addr)
-		set_joined(table, btree_value(&place), false);
+	if (rangetree_find_below(&table->tree, addr, &place) && rangetree_start(&place) == addr)
+		set_joined(table, rangetree_value(&place), false);
 }
 
-static void hide_one(struct pagetable *table, const struct btree_place *place, uint64_t stamp,
+static void hide_one(struct pagetable *table, const struct rangetree_place *place, uint64_t stamp,
                      uint64_t *holders)
 {
-	struct btree_value *value = btree_value(place);
+	struct rangetree_value *value = rangetree_value(place);
 
 	*holders |= value->holders;
 	if (value->hidden)
@@ -336,13 +340,13 @@ int pagetable_hide(struct pagetable *table, struct range iova, uint64_t stamp,
                    uint64_t *ret_holders)
 {
 	const uint64_t count = pagetable_count(table), needs = hide_needs(table, iova);
-	struct btree_place place;
+	struct rangetree_place place;
 	uint64_t at = iova.start, last;
 
 	*ret_holders = 0;
 	if (needs && (count >= table->max || needs > table->max - count))
 		return -ENOSPC;
-	if (btree_reserve(&table->tree, 2))
+	if (rangetree_reserve(&table->tree, 2))
 		return -ENOMEM;
 	cut(table, iova.start, false);
 	if (iova.last != UINT64_MAX) {
@@ -350,7 +354,7 @@ int pagetable_hide(struct pagetable *table, struct range iova, uint64_t stamp,
 		behead(table, iova.last + 1);
 	}
 	while (find_from(table, iova, &at, &place)) {
-		last = btree_value(&place)->last;
+		last = rangetree_value(&place)->last;
 		hide_one(table, &place, stamp, ret_holders);
 		if (!step_behind(last, &at))
 			break;
@@ -361,15 +365,16 @@ int pagetable_hide(struct pagetable *table, struct range iova, uint64_t stamp,
 bool pagetable_hull(const struct pagetable *table, struct range iova, uint64_t holder,
                     struct range *ret)
 {
-	struct btree_place place;
+	struct rangetree_place place;
 	bool any = false, more = first_in(table, iova, &place);
 
 	for (; more; more = next_in(iova, &place)) {
-		if (!btree_value(&place)->hidden || !(btree_value(&place)->holders & holder))
+		if (!rangetree_value(&place)->hidden ||
+		    !(rangetree_value(&place)->holders & holder))
 			continue;
 		if (!any)
-			ret->start = btree_start(&place);
-		ret->last = btree_value(&place)->last;
+			ret->start = rangetree_start(&place);
+		ret->last = rangetree_value(&place)->last;
 		any = true;
 	}
 	if (any && ret->start < iova.start)
@@ -381,47 +386,47 @@ bool pagetable_hull(const struct pagetable *table, struct range iova, uint64_t h
 
 bool pagetable_is_free_of(const struct pagetable *table, struct range iova, uint64_t holder)
 {
-	struct btree_place place;
+	struct rangetree_place place;
 	bool more = first_in(table, iova, &place);
 
 	for (unsigned n = 0; more; more = next_in(iova, &place), n++)
 		if (n == GLANCE ||
-		    (!btree_value(&place)->hidden && btree_value(&place)->holders & holder))
+		    (!rangetree_value(&place)->hidden && rangetree_value(&place)->holders & holder))
 			return false;
 	return true;
 }
 
 uint64_t pagetable_holders(const struct pagetable *table, struct range iova)
 {
-	struct btree_place place;
+	struct rangetree_place place;
 	uint64_t holders = 0;
 	bool more = first_in(table, iova, &place);
 
 	for (; more; more = next_in(iova, &place))
-		if (btree_value(&place)->hidden)
-			holders |= btree_value(&place)->holders;
+		if (rangetree_value(&place)->hidden)
+			holders |= rangetree_value(&place)->holders;
 	return holders;
 }
 
 /* Whether the entry is one that an unmap of @stamp or before has hidden from @holder. */
-static bool is_hidden_from(const struct btree_place *place, uint64_t holder, uint64_t stamp)
+static bool is_hidden_from(const struct rangetree_place *place, uint64_t holder, uint64_t stamp)
 {
-	const struct btree_value *value = btree_value(place);
+	const struct rangetree_value *value = rangetree_value(place);
 
 	return value->hidden && value->holders & holder && value->uva <= stamp;
 }
 
 void pagetable_release(struct pagetable *table, struct range iova, uint64_t holder, uint64_t stamp)
 {
-	struct btree_place place;
+	struct rangetree_place place;
 	uint64_t at = iova.start, last;
 
 	while (find_from(table, iova, &at, &place)) {
-		last = btree_value(&place)->last;
+		last = rangetree_value(&place)->last;
 		if (is_hidden_from(&place, holder, stamp) &&
 		    range_contains(iova, range_of(&place))) {
-			btree_value(&place)->holders &= ~holder;
-			if (!btree_value(&place)->holders)
+			rangetree_value(&place)->holders &= ~holder;
+			if (!rangetree_value(&place)->holders)
 				remove_at(table, &place);
 		}
 		if (!step_behind(last, &at))
@@ -431,22 +436,22 @@ void pagetable_release(struct pagetable *table, struct range iova, uint64_t hold
 
 void pagetable_expose(struct pagetable *table, struct range iova, uint64_t holder, uint64_t stamp)
 {
-	struct btree_place place;
+	struct rangetree_place place;
 	bool more = first_in(table, iova, &place);
 
 	for (; more; more = next_in(iova, &place))
 		if (is_hidden_from(&place, holder, stamp))
-			set_exposed(table, btree_value(&place), true);
+			set_exposed(table, rangetree_value(&place), true);
 }
 
 void pagetable_forget_exposed(struct pagetable *table)
 {
-	struct btree_place place;
+	struct rangetree_place place;
 	uint64_t at = 0, last;
 
 	while (table->n_exposed && find_from(table, RANGE_ALL, &at, &place)) {
-		last = btree_value(&place)->last;
-		if (btree_value(&place)->exposed)
+		last = rangetree_value(&place)->last;
+		if (rangetree_value(&place)->exposed)
 			remove_at(table, &place);
 		if (!step_behind(last, &at))
 			break;
@@ -455,11 +460,11 @@ void pagetable_forget_exposed(struct pagetable *table)
 
 void pagetable_forget_holder(struct pagetable *table, uint64_t holder, bool dead)
 {
-	struct btree_place place;
+	struct rangetree_place place;
 	uint64_t at = 0, last;
 
 	while (find_from(table, RANGE_ALL, &at, &place)) {
-		struct btree_value *value = btree_value(&place);
+		struct rangetree_value *value = rangetree_value(&place);
 
 		last = value->last;
 		if (value->holders & holder) {
@@ -476,12 +481,12 @@ void pagetable_forget_holder(struct pagetable *table, uint64_t holder, bool dead
 
 uint64_t pagetable_exposed_bytes(const struct pagetable *table)
 {
-	struct btree_place place;
+	struct rangetree_place place;
 	uint64_t bytes = 0;
 	bool more = table->n_exposed && first_in(table, RANGE_ALL, &place);
 
 	for (; more; more = next_in(RANGE_ALL, &place))
-		if (btree_value(&place)->exposed)
+		if (rangetree_value(&place)->exposed)
 			bytes += range_size(range_of(&place));
 	return bytes;
 }
@@ -489,13 +494,13 @@ uint64_t pagetable_exposed_bytes(const struct pagetable *table)
 bool pagetable_check(const struct pagetable *table)
 {
 	uint64_t n_joined = 0, n_exposed = 0;
-	struct btree_place place;
+	struct rangetree_place place;
 	bool more = first_in(table, RANGE_ALL, &place);
 
-	if (!btree_check(&table->tree))
+	if (!rangetree_check(&table->tree))
 		return false;
 	for (; more; more = next_in(RANGE_ALL, &place)) {
-		const struct btree_value *value = btree_value(&place);
+		const struct rangetree_value *value = rangetree_value(&place);
 
 		if ((value->hidden && !value->holders) || (value->exposed && !value->hidden))
 			return false;

@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #include "base/range.h"
-#include "iommu/btree.h"
+#include "iommu/rangetree.h"
 
 /* What a holder turns into whose device is no more: nobody can ask it for anything. */
 #define HOLDER_GONE (UINT64_C(1) << 63)
@@ -34,7 +34,7 @@ struct mapping {
 };
 
 struct pagetable {
-	struct btree tree;
+	struct rangetree tree;
 	uint64_t max;      /* mappings, not counting the parts that grants cut them into */
 	uint64_t n_joined; /* those parts but the first of each */
 	uint64_t n_exposed;

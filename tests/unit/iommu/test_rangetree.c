@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The ordered map against an array that is searched from end to end. */
-#include "iommu/btree.h"
+#include "iommu/rangetree.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,66 +15,66 @@ struct oracle {
 	uint64_t count;
 };
 
-static void insert(struct btree *tree, struct oracle *oracle, uint64_t start, uint64_t uva)
+static void insert(struct rangetree *tree, struct oracle *oracle, uint64_t start, uint64_t uva)
 {
-	const struct btree_value value = { .last = start, .uva = uva };
+	const struct rangetree_value value = { .last = start, .uva = uva };
 
-	assert_int_equal(btree_reserve(tree, 1), 0);
-	btree_insert(tree, start, &value);
+	assert_int_equal(rangetree_reserve(tree, 1), 0);
+	rangetree_insert(tree, start, &value);
 	oracle->at[start] = uva + 1;
 	oracle->count++;
 }
 
-static void take_out(struct btree *tree, struct oracle *oracle, uint64_t start)
+static void take_out(struct rangetree *tree, struct oracle *oracle, uint64_t start)
 {
-	btree_remove(tree, start);
+	rangetree_remove(tree, start);
 	oracle->at[start] = 0;
 	oracle->count--;
 }
 
-static void compare_one(const struct btree *tree, const struct oracle *oracle, uint64_t addr)
+static void compare_one(const struct rangetree *tree, const struct oracle *oracle, uint64_t addr)
 {
 	int64_t below = (int64_t)addr, above = (int64_t)addr;
-	struct btree_place place;
+	struct rangetree_place place;
 	bool found;
 
 	while (below >= 0 && !oracle->at[below])
 		below--;
 	while (above < SPACE && !oracle->at[above])
 		above++;
-	found = btree_find_below(tree, addr, &place);
+	found = rangetree_find_below(tree, addr, &place);
 	assert_int_equal(found, below >= 0);
 	if (found) {
-		assert_int_equal(btree_start(&place), below);
-		assert_int_equal(btree_value(&place)->uva + 1, oracle->at[below]);
+		assert_int_equal(rangetree_start(&place), below);
+		assert_int_equal(rangetree_value(&place)->uva + 1, oracle->at[below]);
 	}
-	found = btree_find_above(tree, addr, &place);
+	found = rangetree_find_above(tree, addr, &place);
 	assert_int_equal(found, above < SPACE);
 	if (found)
-		assert_int_equal(btree_start(&place), above);
+		assert_int_equal(rangetree_start(&place), above);
 }
 
-static void compare_all(const struct btree *tree, const struct oracle *oracle)
+static void compare_all(const struct rangetree *tree, const struct oracle *oracle)
 {
-	struct btree_place place;
+	struct rangetree_place place;
 	uint64_t n = 0;
-	bool more = btree_find_above(tree, 0, &place);
+	bool more = rangetree_find_above(tree, 0, &place);
 
-	assert_true(btree_check(tree));
+	assert_true(rangetree_check(tree));
 	assert_int_equal(tree->count, oracle->count);
 	for (uint64_t i = 0; i < SPACE; i++) {
 		if (!oracle->at[i])
 			continue;
 		assert_true(more);
-		assert_int_equal(btree_start(&place), i);
-		more = btree_next(&place);
+		assert_int_equal(rangetree_start(&place), i);
+		more = rangetree_next(&place);
 		n++;
 	}
 	assert_false(more);
 	while (n-- > 1)
-		assert_true(btree_prev(&place));
+		assert_true(rangetree_prev(&place));
 	if (oracle->count)
-		assert_false(btree_prev(&place));
+		assert_false(rangetree_prev(&place));
 }
 
 enum order { ASCENDING, DESCENDING, MIXED };
@@ -92,10 +92,10 @@ static void any_order_of_filling_and_emptying_will_do(void **state)
 {
 	for (unsigned orders = 0; orders < 9; orders++) {
 		struct oracle *oracle = calloc(1, sizeof(*oracle));
-		struct btree tree;
+		struct rangetree tree;
 
 		assert_non_null(oracle);
-		btree_init(&tree);
+		rangetree_init(&tree);
 		for (uint64_t i = 0; i < SPACE; i++) {
 			insert(&tree, oracle, nth(orders % 3, i), i);
 			if (i % 97 == 0)
@@ -109,7 +109,7 @@ static void any_order_of_filling_and_emptying_will_do(void **state)
 		}
 		compare_all(&tree, oracle);
 		assert_int_equal(tree.height, 0);
-		btree_done(&tree);
+		rangetree_done(&tree);
 		free(oracle);
 	}
 }
@@ -118,11 +118,11 @@ static void random_steps_agree_with_an_array(void **state)
 {
 	for (unsigned seed = 1; seed <= 12; seed++) {
 		struct oracle *oracle = calloc(1, sizeof(*oracle));
-		struct btree tree;
+		struct rangetree tree;
 
 		assert_non_null(oracle);
 		srand(seed);
-		btree_init(&tree);
+		rangetree_init(&tree);
 		for (unsigned i = 0; i < 20000; i++) {
 			/* Grows for a while, then shrinks. */
 			bool grow = (unsigned)rand() % 100 < (i / 3000 % 2 ? 30u : 70u);
@@ -137,18 +137,18 @@ static void random_steps_agree_with_an_array(void **state)
 				compare_all(&tree, oracle);
 		}
 		compare_all(&tree, oracle);
-		btree_done(&tree);
+		rangetree_done(&tree);
 		free(oracle);
 	}
 }
 
-static unsigned count_leaves(const struct btree *tree)
+static unsigned count_leaves(const struct rangetree *tree)
 {
-	struct btree_place place;
+	struct rangetree_place place;
 	unsigned n = 1;
 
-	assert_true(btree_find_above(tree, 0, &place));
-	for (const struct btree_node *node = place.node; btree_next(&place);) {
+	assert_true(rangetree_find_above(tree, 0, &place));
+	for (const struct rangetree_node *node = place.node; rangetree_next(&place);) {
 		n += place.node != node;
 		node = place.node;
 	}
@@ -158,20 +158,20 @@ static unsigned count_leaves(const struct btree *tree)
 static void memory_is_bounded_by_what_is_kept(void **state)
 {
 	struct oracle *oracle = calloc(1, sizeof(*oracle));
-	struct btree tree;
+	struct rangetree tree;
 
 	assert_non_null(oracle);
-	btree_init(&tree);
+	rangetree_init(&tree);
 	for (uint64_t i = 0; i < SPACE; i++)
 		insert(&tree, oracle, i, i);
 	/* In ascending order leaves are filled whole. */
-	assert_true(count_leaves(&tree) <= SPACE / BTREE_ORDER + 1);
+	assert_true(count_leaves(&tree) <= SPACE / RANGETREE_ORDER + 1);
 	for (uint64_t i = 0; i < SPACE; i++)
 		if (i % 16)
 			take_out(&tree, oracle, i);
-	assert_true(count_leaves(&tree) <= SPACE / 16 / (BTREE_ORDER / 4) + 1);
+	assert_true(count_leaves(&tree) <= SPACE / 16 / (RANGETREE_ORDER / 4) + 1);
 	compare_all(&tree, oracle);
-	btree_done(&tree);
+	rangetree_done(&tree);
 	free(oracle);
 }
 

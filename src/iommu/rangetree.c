@@ -4,49 +4,49 @@
  * child i - 1. keys[0] bounds nothing: the node's own bound in its parent does.
  * Removal leaves bounds as they are.
  */
-#include "iommu/btree.h"
+#include "iommu/rangetree.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ORDER      BTREE_ORDER
+#define ORDER      RANGETREE_ORDER
 #define FEWEST     (ORDER / 4)
 #define HEIGHT_MAX 24u
 #define SPARE_MAX  64u
 
-struct btree_node {
+struct rangetree_node {
 	unsigned n;
-	struct btree_node *next, *prev; /* leaves; next also of what is spare */
+	struct rangetree_node *next, *prev; /* leaves; next also of what is spare */
 	uint64_t keys[ORDER];
 	union {
-		struct btree_value values[ORDER];
-		struct btree_node *children[ORDER];
+		struct rangetree_value values[ORDER];
+		struct rangetree_node *children[ORDER];
 	};
 };
 
 /* What a descent went through: from path[height] down to path[0], the leaf. */
 struct path {
-	struct btree_node *node[HEIGHT_MAX];
+	struct rangetree_node *node[HEIGHT_MAX];
 	unsigned at[HEIGHT_MAX];
 };
 
-void btree_init(struct btree *tree)
+void rangetree_init(struct rangetree *tree)
 {
-	*tree = (struct btree){ 0 };
+	*tree = (struct rangetree){ 0 };
 }
 
-static void free_below(struct btree_node *node, unsigned height)
+static void free_below(struct rangetree_node *node, unsigned height)
 {
 	for (unsigned i = 0; height && i < node->n; i++)
 		free_below(node->children[i], height - 1);
 	free(node);
 }
 
-void btree_done(struct btree *tree)
+void rangetree_done(struct rangetree *tree)
 {
-	struct btree_node *node;
+	struct rangetree_node *node;
 
 	if (tree->root)
 		free_below(tree->root, tree->height);
@@ -57,12 +57,12 @@ void btree_done(struct btree *tree)
 }
 
 /* An insertion splits a node per level at most, and puts a root above. */
-int btree_reserve(struct btree *tree, unsigned insertions)
+int rangetree_reserve(struct rangetree *tree, unsigned insertions)
 {
 	const unsigned wanted = insertions * (tree->height + insertions + 1);
 
 	while (tree->n_spare < wanted) {
-		struct btree_node *node = malloc(sizeof(*node));
+		struct rangetree_node *node = malloc(sizeof(*node));
 
 		if (!node)
 			return -ENOMEM;
@@ -73,9 +73,9 @@ int btree_reserve(struct btree *tree, unsigned insertions)
 	return 0;
 }
 
-static struct btree_node *node_take(struct btree *tree)
+static struct rangetree_node *node_take(struct rangetree *tree)
 {
-	struct btree_node *node = tree->spare;
+	struct rangetree_node *node = tree->spare;
 
 	assert(node);
 	tree->spare = node->next;
@@ -85,7 +85,7 @@ static struct btree_node *node_take(struct btree *tree)
 	return node;
 }
 
-static void node_drop(struct btree *tree, struct btree_node *node)
+static void node_drop(struct rangetree *tree, struct rangetree_node *node)
 {
 	if (tree->n_spare >= SPARE_MAX) {
 		free(node);
@@ -97,7 +97,7 @@ static void node_drop(struct btree *tree, struct btree_node *node)
 }
 
 /* How many keys are at or below @key. */
-static unsigned rank(const struct btree_node *node, uint64_t key)
+static unsigned rank(const struct rangetree_node *node, uint64_t key)
 {
 	unsigned low = 0, n = node->n;
 
@@ -115,9 +115,9 @@ static unsigned rank(const struct btree_node *node, uint64_t key)
 }
 
 /* Returns the leaf. */
-static struct btree_node *descend(const struct btree *tree, uint64_t key, struct path *path)
+static struct rangetree_node *descend(const struct rangetree *tree, uint64_t key, struct path *path)
 {
-	struct btree_node *node = tree->root;
+	struct rangetree_node *node = tree->root;
 
 	for (unsigned level = tree->height; level; level--) {
 		unsigned at = rank(node, key);
@@ -131,7 +131,7 @@ static struct btree_node *descend(const struct btree *tree, uint64_t key, struct
 }
 
 /* @n elements; @to and @from may be the same node. */
-static void copy(struct btree_node *to, unsigned at, const struct btree_node *from,
+static void copy(struct rangetree_node *to, unsigned at, const struct rangetree_node *from,
                  unsigned from_at, unsigned n, unsigned level)
 {
 	memmove(&to->keys[at], &from->keys[from_at], n * sizeof(to->keys[0]));
@@ -142,19 +142,19 @@ static void copy(struct btree_node *to, unsigned at, const struct btree_node *fr
 }
 
 /* Opens a gap of one at @at. */
-static void open_gap(struct btree_node *node, unsigned at, unsigned level)
+static void open_gap(struct rangetree_node *node, unsigned at, unsigned level)
 {
 	copy(node, at + 1, node, at, node->n - at, level);
 	node->n++;
 }
 
-static void close_gap(struct btree_node *node, unsigned at, unsigned level)
+static void close_gap(struct rangetree_node *node, unsigned at, unsigned level)
 {
 	node->n--;
 	copy(node, at, node, at + 1, node->n - at, level);
 }
 
-static void link_behind(struct btree_node *node, struct btree_node *right)
+static void link_behind(struct rangetree_node *node, struct rangetree_node *right)
 {
 	right->prev = node;
 	right->next = node->next;
@@ -163,7 +163,7 @@ static void link_behind(struct btree_node *node, struct btree_node *right)
 	node->next = right;
 }
 
-static void unlink_leaf(struct btree_node *node)
+static void unlink_leaf(struct rangetree_node *node)
 {
 	if (node->prev)
 		node->prev->next = node->next;
@@ -175,10 +175,10 @@ static void unlink_leaf(struct btree_node *node)
  * Leaves filled in ascending order stay full. Inner nodes keep some on both sides,
  * so that every child has a sibling.
  */
-static struct btree_node *split(struct btree *tree, struct btree_node *node, unsigned at,
-                                unsigned level)
+static struct rangetree_node *split(struct rangetree *tree, struct rangetree_node *node,
+                                    unsigned at, unsigned level)
 {
-	struct btree_node *right = node_take(tree);
+	struct rangetree_node *right = node_take(tree);
 	unsigned keep = at < ORDER ? ORDER / 2 : level ? ORDER - FEWEST : ORDER;
 
 	copy(right, 0, node, keep, ORDER - keep, level);
@@ -190,16 +190,16 @@ static struct btree_node *split(struct btree *tree, struct btree_node *node, uns
 }
 
 /* A gap at @at of node[level], in that node or in the half it comes to lie in. */
-static struct btree_place make_gap(struct btree *tree, struct path *path, unsigned level,
-                                   unsigned at, uint64_t key);
+static struct rangetree_place make_gap(struct rangetree *tree, struct path *path, unsigned level,
+                                       unsigned at, uint64_t key);
 
-static void adopt(struct btree *tree, struct path *path, unsigned level, struct btree_node *left,
-                  struct btree_node *right, uint64_t bound)
+static void adopt(struct rangetree *tree, struct path *path, unsigned level,
+                  struct rangetree_node *left, struct rangetree_node *right, uint64_t bound)
 {
-	struct btree_place gap;
+	struct rangetree_place gap;
 
 	if (level > tree->height) {
-		struct btree_node *root = node_take(tree);
+		struct rangetree_node *root = node_take(tree);
 
 		root->n = 1;
 		root->keys[0] = 0;
@@ -214,15 +214,15 @@ static void adopt(struct btree *tree, struct path *path, unsigned level, struct 
 	gap.node->children[gap.at] = right;
 }
 
-static struct btree_place make_gap(struct btree *tree, struct path *path, unsigned level,
-                                   unsigned at, uint64_t key)
+static struct rangetree_place make_gap(struct rangetree *tree, struct path *path, unsigned level,
+                                       unsigned at, uint64_t key)
 {
-	struct btree_node *node = path->node[level], *right = NULL;
+	struct rangetree_node *node = path->node[level], *right = NULL;
 	unsigned left_n;
 
 	if (node->n < ORDER) {
 		open_gap(node, at, level);
-		return (struct btree_place){ node, at };
+		return (struct rangetree_place){ node, at };
 	}
 	right = split(tree, node, at, level);
 	left_n = node->n;
@@ -232,14 +232,14 @@ static struct btree_place make_gap(struct btree *tree, struct path *path, unsign
 		node = right;
 	}
 	open_gap(node, at, level);
-	return (struct btree_place){ node, at };
+	return (struct rangetree_place){ node, at };
 }
 
-void btree_insert(struct btree *tree, uint64_t start, const struct btree_value *value)
+void rangetree_insert(struct rangetree *tree, uint64_t start, const struct rangetree_value *value)
 {
-	struct btree_node *leaf;
+	struct rangetree_node *leaf;
 	struct path path;
-	struct btree_place gap;
+	struct rangetree_place gap;
 
 	if (!tree->root)
 		tree->root = node_take(tree);
@@ -251,9 +251,10 @@ void btree_insert(struct btree *tree, uint64_t start, const struct btree_value *
 }
 
 /* @right is child @at of its parent, @left the one before it. */
-static void merge(struct btree *tree, struct btree_node *parent, unsigned at, unsigned level)
+static void merge(struct rangetree *tree, struct rangetree_node *parent, unsigned at,
+                  unsigned level)
 {
-	struct btree_node *left = parent->children[at - 1], *right = parent->children[at];
+	struct rangetree_node *left = parent->children[at - 1], *right = parent->children[at];
 
 	if (level)
 		right->keys[0] = parent->keys[at];
@@ -265,9 +266,9 @@ static void merge(struct btree *tree, struct btree_node *parent, unsigned at, un
 	close_gap(parent, at, level + 1);
 }
 
-static void balance(struct btree_node *parent, unsigned at, unsigned level)
+static void balance(struct rangetree_node *parent, unsigned at, unsigned level)
 {
-	struct btree_node *left = parent->children[at - 1], *right = parent->children[at];
+	struct rangetree_node *left = parent->children[at - 1], *right = parent->children[at];
 	unsigned goal = (left->n + right->n) / 2, n;
 
 	if (level)
@@ -288,10 +289,10 @@ static void balance(struct btree_node *parent, unsigned at, unsigned level)
 }
 
 /* node[level] may have too few. */
-static void refill(struct btree *tree, struct path *path, unsigned level)
+static void refill(struct rangetree *tree, struct path *path, unsigned level)
 {
 	while (level < tree->height && path->node[level]->n < FEWEST) {
-		struct btree_node *parent = path->node[level + 1];
+		struct rangetree_node *parent = path->node[level + 1];
 		unsigned at = path->at[level + 1];
 
 		if (at == 0)
@@ -305,10 +306,10 @@ static void refill(struct btree *tree, struct path *path, unsigned level)
 	}
 }
 
-void btree_remove(struct btree *tree, uint64_t start)
+void rangetree_remove(struct rangetree *tree, uint64_t start)
 {
 	struct path path;
-	struct btree_node *leaf = descend(tree, start, &path);
+	struct rangetree_node *leaf = descend(tree, start, &path);
 	unsigned at = rank(leaf, start);
 
 	assert(at && leaf->keys[at - 1] == start);
@@ -316,7 +317,7 @@ void btree_remove(struct btree *tree, uint64_t start)
 	tree->count--;
 	refill(tree, &path, 0);
 	while (tree->height && tree->root->n == 1) {
-		struct btree_node *root = tree->root;
+		struct rangetree_node *root = tree->root;
 
 		tree->root = root->children[0];
 		tree->height--;
@@ -324,9 +325,9 @@ void btree_remove(struct btree *tree, uint64_t start)
 	}
 }
 
-bool btree_find_below(const struct btree *tree, uint64_t addr, struct btree_place *ret)
+bool rangetree_find_below(const struct rangetree *tree, uint64_t addr, struct rangetree_place *ret)
 {
-	struct btree_node *node = tree->root;
+	struct rangetree_node *node = tree->root;
 	unsigned at;
 
 	if (!tree->count)
@@ -343,25 +344,25 @@ bool btree_find_below(const struct btree *tree, uint64_t addr, struct btree_plac
 			return false;
 		at = node->n;
 	}
-	*ret = (struct btree_place){ node, at - 1 };
+	*ret = (struct rangetree_place){ node, at - 1 };
 	return true;
 }
 
-bool btree_find_above(const struct btree *tree, uint64_t addr, struct btree_place *ret)
+bool rangetree_find_above(const struct rangetree *tree, uint64_t addr, struct rangetree_place *ret)
 {
-	struct btree_node *node = tree->root;
+	struct rangetree_node *node = tree->root;
 
-	if (btree_find_below(tree, addr, ret))
-		return btree_start(ret) == addr || btree_next(ret);
+	if (rangetree_find_below(tree, addr, ret))
+		return rangetree_start(ret) == addr || rangetree_next(ret);
 	if (!tree->count)
 		return false;
 	for (unsigned level = tree->height; level; level--)
 		node = node->children[0];
-	*ret = (struct btree_place){ node, 0 };
+	*ret = (struct rangetree_place){ node, 0 };
 	return true;
 }
 
-bool btree_next(struct btree_place *place)
+bool rangetree_next(struct rangetree_place *place)
 {
 	if (place->at + 1 < place->node->n) {
 		place->at++;
@@ -369,11 +370,11 @@ bool btree_next(struct btree_place *place)
 	}
 	if (!place->node->next)
 		return false;
-	*place = (struct btree_place){ place->node->next, 0 };
+	*place = (struct rangetree_place){ place->node->next, 0 };
 	return true;
 }
 
-bool btree_prev(struct btree_place *place)
+bool rangetree_prev(struct rangetree_place *place)
 {
 	if (place->at) {
 		place->at--;
@@ -381,31 +382,31 @@ bool btree_prev(struct btree_place *place)
 	}
 	if (!place->node->prev)
 		return false;
-	*place = (struct btree_place){ place->node->prev, place->node->prev->n - 1 };
+	*place = (struct rangetree_place){ place->node->prev, place->node->prev->n - 1 };
 	return true;
 }
 
-uint64_t btree_start(const struct btree_place *place)
+uint64_t rangetree_start(const struct rangetree_place *place)
 {
 	return place->node->keys[place->at];
 }
 
-struct btree_value *btree_value(const struct btree_place *place)
+struct rangetree_value *rangetree_value(const struct rangetree_place *place)
 {
 	return &place->node->values[place->at];
 }
 
 /* What a check has seen so far, from the left to the right. */
 struct survey {
-	const struct btree_node *leaf; /* the one before */
-	uint64_t bound;                /* of the next leaf from below */
-	uint64_t start;                /* the last one */
-	uint64_t next;                 /* the least start that may come */
-	bool full;                     /* none may */
+	const struct rangetree_node *leaf; /* the one before */
+	uint64_t bound;                    /* of the next leaf from below */
+	uint64_t start;                    /* the last one */
+	uint64_t next;                     /* the least start that may come */
+	bool full;                         /* none may */
 	uint64_t count;
 };
 
-static bool check_leaf(const struct btree_node *leaf, struct survey *survey)
+static bool check_leaf(const struct rangetree_node *leaf, struct survey *survey)
 {
 	if (leaf->prev != survey->leaf || (survey->leaf && survey->leaf->next != leaf))
 		return false;
@@ -424,7 +425,7 @@ static bool check_leaf(const struct btree_node *leaf, struct survey *survey)
 	return true;
 }
 
-static bool check_below(const struct btree_node *node, unsigned level, struct survey *survey)
+static bool check_below(const struct rangetree_node *node, unsigned level, struct survey *survey)
 {
 	if (!level)
 		return check_leaf(node, survey);
@@ -441,7 +442,7 @@ static bool check_below(const struct btree_node *node, unsigned level, struct su
 	return true;
 }
 
-bool btree_check(const struct btree *tree)
+bool rangetree_check(const struct rangetree *tree)
 {
 	struct survey survey = { 0 };
 
