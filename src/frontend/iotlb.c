@@ -93,9 +93,17 @@ void iotlb_invalidated(struct vhu_frontend *fe, struct iommu_ticket *ticket, int
 static int send_invalidate(struct vhu_frontend *fe, struct range range, struct iommu_ticket *ticket)
 {
 	const struct awaiter awaiter = { .by = AWAITED_BY_UNMAP, .ticket = ticket };
+	const uint64_t middle = UINT64_C(1) << 63;
 	struct message message;
 	int error;
 
+	/* The size of the whole space does not go into a message. */
+	if (range.start == 0 && range.last == UINT64_MAX) {
+		error = send_invalidate(fe, (struct range){ 0, middle - 1 }, ticket);
+		range.start = middle;
+		if (error)
+			return error;
+	}
 	init(&message, range, VHU_IOTLB_INVALIDATE);
 	error = exchange_start(fe, &message, awaiter);
 	fe->stats.invalidations += !error;

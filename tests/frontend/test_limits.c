@@ -276,14 +276,40 @@ static void on_done(void *opaque, int error)
 	outcome->error = error;
 }
 
+/* Two ranges with nothing between them go together; these are the ends of the space. */
+static void no_invalidation_has_a_size_that_wraps(void **state)
+{
+	static const struct vhu_iova_range ends[] = { { 0, PAGE }, { -PAGE, PAGE } };
+	struct vhu_frontend_stats stats = { 0 };
+	struct scene scene;
+
+	scene_set(&scene, VHU_IOMMU_LEAF, fake_full);
+	map(&scene, -PAGE, PAGE);
+	for (unsigned i = 0; i < ARRAY_SIZE(ends); i++)
+		assert_int_equal(fake_send_miss(scene.fake, ends[i].iova, VHU_PERM_READ), 0);
+	for (int ms = 0; stats.updates < ARRAY_SIZE(ends); ms += 10) {
+		assert_true(ms < PEER_PATIENCE);
+		assert_int_equal(vhu_frontend_run(scene.fake->frontend, 10), 0);
+		vhu_frontend_stats(scene.fake->frontend, &stats);
+	}
+	assert_int_equal(vhu_iommu_unmap_batch(scene.iommu, ends, ARRAY_SIZE(ends)), 0);
+	vhu_frontend_stats(scene.fake->frontend, &stats);
+	assert_int_equal(stats.invalidations, 2);
+	assert_int_not_equal(scene.fake->last[VHU_FE_IOTLB_MSG].payload.iotlb.size, 0);
+	scene_strike(&scene);
+}
+
 static void lazy_unmaps_end_without_a_back_end(void **state)
 {
+	struct fake_config config = fake_full;
 	struct outcome outcome = { 0 };
 	struct vhu_frontend_stats stats = { 0 };
 	struct vhu_frontend *frontend;
 	struct scene scene;
 
-	scene_set(&scene, VHU_IOMMU_PAGE, fake_full);
+	/* It may be about to acknowledge when it goes. */
+	config.careless = true;
+	scene_set(&scene, VHU_IOMMU_PAGE, config);
 	frontend = scene.fake->frontend;
 	assert_int_equal(fake_send_miss(scene.fake, 0, VHU_PERM_READ), 0);
 	for (int ms = 0; !stats.updates; ms += 10) {
@@ -312,6 +338,7 @@ int main(void)
 		cmocka_unit_test(another_back_end_is_told_of_all_before_any_ring_is_kicked),
 		cmocka_unit_test(a_queue_that_could_not_be_started_is_not_handed_over_again),
 		cmocka_unit_test(threads_may_share_memory_at_the_same_time),
+		cmocka_unit_test(no_invalidation_has_a_size_that_wraps),
 		cmocka_unit_test(lazy_unmaps_end_without_a_back_end),
 	};
 
