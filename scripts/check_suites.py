@@ -137,6 +137,11 @@ def man(runner):
   script('check-man', 'build')(runner)
 
 
+def examples(runner):
+  program('examples/hello-backend')
+  script('check-examples')(runner)
+
+
 def run_python(runner, name, *arguments):
   code, output = runner.run(sys.executable, name, *arguments,
                             '--daemon', program('daemons/vhu-blk'))
@@ -197,6 +202,7 @@ SUITES = [
   Suite('sizes', script('check-size'), 'length of files and functions'),
   Suite('words', script('check-words'), 'words, licence lines, white space'),
   Suite('docs', script('check-docs'), 'paths and tests that the documents name exist'),
+  Suite('api', script('api-pages', '--check'), 'every public function is described whole'),
   Suite('format', format_, 'house style of C', 'clang-format-14'),
   Suite('model', model, 'every order of steps of session, workers and front-end, in a model',
         'spin gcc'),
@@ -216,6 +222,7 @@ SUITES = [
         'gcc clang meson ninja @cmocka', limit=600),
   Suite('release', release, 'the programs of "make", for what follows', 'meson ninja'),
   Suite('man', man, 'a man page per program that names every option', 'groff'),
+  Suite('examples', examples, 'the examples, against each other'),
   Suite('install', script('check-install'), 'what "make install" leaves works for others'),
   Suite('blackbox', blackbox, 'vhu-blk from outside'),
   Suite('peers', peers, 'vhu bench against back-ends of others', limit=180),
