@@ -16,15 +16,17 @@
 #include "talk.h"
 #include "verdict.h"
 
-#define QUEUES      4u
-#define DEPTH       8u
-#define MOVING      768u /* frames that pages move among */
-#define MOVING_2    128u /* the same in the second region */
-#define KEEP_AWAY   192u
-#define EVENT_IDX   29
-#define INDIRECT    28
-#define REST_NS     250000
-#define NAP_NS      60000u
+#define QUEUES    4u
+#define DEPTH     8u
+#define MOVING    768u /* frames that pages move among */
+#define MOVING_2  128u /* the same in the second region */
+#define KEEP_AWAY 192u
+#define EVENT_IDX 29
+#define INDIRECT  28
+#define REST_NS   250000
+#define NAP_NS    60000u
+/* So long after a message the back-end is at it. */
+#define MEET_NS     40000u
 #define PATIENCE_MS 20000u
 /* After the last round the load goes on for so long, with traps where they are. */
 #define AFTER_MS 20u
@@ -232,6 +234,8 @@ static void wake(struct run_state *state, uint64_t now)
 	if (kick_first)
 		return;
 	pages_turn(pages);
+	for (uint64_t until = now_ns() + choose(state, MEET_NS); now_ns() < until;)
+		;
 	load_submit(&state->load, queues);
 }
 
