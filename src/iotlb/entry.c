@@ -2,148 +2,135 @@
 #include "iotlb/entry.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <stdalign.h>
-#include <stddef.h>
-#include <stdlib.h>
 
-#define CHUNK_ENTRIES 1024u
-#define CACHE_LINE    64
+#define VERSION_SHIFT 9
 
-/* The hand takes what it meets after so many steps: an update stays short. */
-#define SWEEP_MAX 1024u
+/* Entries that a reset leaves their memory: most maps never have more. */
+#define KEEP 2048u
 
-struct entry_chunk {
-	struct entry_chunk *next;
-	uint64_t n;
-	alignas(CACHE_LINE) struct entry entries[];
-};
+static_assert(sizeof(struct entry) == 32, "two entries are a cache line");
 
-static_assert(sizeof(struct entry) == CACHE_LINE, "an entry is a cache line");
-static_assert(offsetof(struct entry, node) == 0, "an entry's node is the entry");
-
-static void spare_add(struct entry_pool *pool, struct entry *entry)
+static struct entry *entry_of(const struct entry_pool *pool, uint32_t id)
 {
-	entry->perm = 0;
-	entry->node.parent = pool->spare;
-	pool->spare = &entry->node;
-	pool->n_spare++;
+	assert(id && id <= pool->capacity);
+	return &pool->entries[id];
 }
 
-/* Backwards, so that entries are taken in order of address. */
-static void chunk_spare(struct entry_pool *pool, struct entry_chunk *chunk)
+static size_t entries_size(uint32_t capacity)
 {
-	for (uint64_t i = chunk->n; i > 0; i--)
-		spare_add(pool, &chunk->entries[i - 1]);
-	pool->total += chunk->n;
+	return ((size_t)capacity + 1) * sizeof(struct entry);
 }
 
-static struct entry_chunk *chunk_new(uint64_t n)
+size_t entry_pool_size(uint32_t capacity)
 {
-	struct entry_chunk *chunk;
-
-	chunk = aligned_alloc(CACHE_LINE, sizeof(*chunk) + n * sizeof(struct entry));
-	if (!chunk)
-		return NULL;
-	chunk->next = chunk;
-	chunk->n = n;
-	for (uint64_t i = 0; i < n; i++)
-		atomic_init(&chunk->entries[i].used, false);
-	return chunk;
+	return arena_round(entries_size(capacity)) + arena_round((size_t)capacity + 1);
 }
 
-int entry_pool_init(struct entry_pool *pool, uint64_t n)
+void entry_pool_init(struct entry_pool *pool, struct arena *arena, uint32_t capacity)
 {
-	*pool = (struct entry_pool){ 0 };
-	return entry_pool_grow(pool, n);
+	*pool = (struct entry_pool){
+		.entries = arena_take(arena, entries_size(capacity)),
+		.used = arena_take(arena, (size_t)capacity + 1),
+		.capacity = capacity,
+	};
 }
 
-int entry_pool_grow(struct entry_pool *pool, uint64_t want)
+static uint64_t next_word(struct entry_pool *pool, uint8_t perm)
 {
-	struct entry_chunk *chunk = chunk_new(want < CHUNK_ENTRIES ? want : CHUNK_ENTRIES);
+	return ++pool->version << VERSION_SHIFT | perm;
+}
 
-	if (!chunk)
-		return -ENOMEM;
-	if (pool->chunks) {
-		chunk->next = pool->chunks->next;
-		pool->chunks->next = chunk;
+static uint8_t perm_of(const struct entry *entry)
+{
+	return (uint8_t)atomic_load_explicit(&entry->word, memory_order_relaxed);
+}
+
+void entry_set(struct entry_pool *pool, uint32_t id, const struct translation *translation)
+{
+	struct entry *entry = entry_of(pool, id);
+	uint64_t word = next_word(pool, translation->perm);
+
+	atomic_store_explicit(&entry->word, word | ENTRY_CHANGING, memory_order_release);
+	atomic_store_explicit(&entry->start, translation->range.start, memory_order_release);
+	atomic_store_explicit(&entry->last, translation->range.last, memory_order_release);
+	atomic_store_explicit(&entry->delta, translation->delta, memory_order_release);
+	atomic_store_explicit(&entry->word, word, memory_order_release);
+}
+
+uint32_t entry_take(struct entry_pool *pool, const struct translation *translation)
+{
+	uint32_t id = pool->spare;
+
+	assert(translation->perm);
+	if (id) {
+		pool->spare = (uint32_t)atomic_load_explicit(&entry_of(pool, id)->start,
+		                                             memory_order_relaxed);
 	} else {
-		pool->chunks = pool->hand = chunk;
+		assert(pool->touched < pool->capacity);
+		id = ++pool->touched;
 	}
-	chunk_spare(pool, chunk);
-	return 0;
+	pool->n++;
+	atomic_store_explicit(&pool->used[id], 0, memory_order_relaxed);
+	entry_set(pool, id, translation);
+	return id;
 }
 
-static void chunks_free(struct entry_pool *pool)
+void entry_give(struct entry_pool *pool, uint32_t id)
 {
-	struct entry_chunk *first = pool->chunks;
+	struct entry *entry = entry_of(pool, id);
 
-	while (first->next != first) {
-		struct entry_chunk *chunk = first->next;
-
-		first->next = chunk->next;
-		free(chunk);
-	}
-}
-
-void entry_pool_done(struct entry_pool *pool)
-{
-	chunks_free(pool);
-	free(pool->chunks);
-	*pool = (struct entry_pool){ 0 };
+	/* The word first: whoever sees the link sees that the entry is not in use. */
+	atomic_store_explicit(&entry->word, next_word(pool, 0), memory_order_release);
+	atomic_store_explicit(&entry->start, pool->spare, memory_order_release);
+	pool->spare = id;
+	pool->n--;
 }
 
 void entry_pool_reset(struct entry_pool *pool)
 {
-	struct entry_chunk *first = pool->chunks;
+	for (uint32_t id = 1; id <= pool->touched && pool->n; id++) {
+		struct entry *entry = entry_of(pool, id);
 
-	chunks_free(pool);
-	*pool = (struct entry_pool){ .chunks = first, .hand = first };
-	chunk_spare(pool, first);
-}
-
-struct entry *entry_take(struct entry_pool *pool, struct range range, uint64_t delta, uint8_t perm)
-{
-	struct entry *entry = (struct entry *)pool->spare;
-
-	assert(entry && perm);
-	pool->spare = entry->node.parent;
-	pool->n_spare--;
-	entry->node.range = range;
-	entry->delta = delta;
-	entry->perm = perm;
-	atomic_store_explicit(&entry->used, true, memory_order_relaxed);
-	return entry;
-}
-
-void entry_give(struct entry_pool *pool, struct entry *entry)
-{
-	spare_add(pool, entry);
-}
-
-static struct entry *hand_step(struct entry_pool *pool)
-{
-	if (pool->hand_at >= pool->hand->n) {
-		pool->hand = pool->hand->next;
-		pool->hand_at = 0;
-	}
-	return &pool->hand->entries[pool->hand_at++];
-}
-
-struct entry *entry_pool_victim(struct entry_pool *pool, const struct entry *keep)
-{
-	unsigned steps = 0;
-
-	assert(pool->total - pool->n_spare > (keep ? 1 : 0));
-	for (;;) {
-		struct entry *entry = hand_step(pool);
-
-		if (entry->perm == 0 || entry == keep)
+		if (!perm_of(entry))
 			continue;
-		if (steps++ >= SWEEP_MAX)
-			return entry;
-		if (!atomic_load_explicit(&entry->used, memory_order_relaxed))
-			return entry;
-		atomic_store_explicit(&entry->used, false, memory_order_relaxed);
+		atomic_store_explicit(&entry->word, next_word(pool, 0), memory_order_release);
+		pool->n--;
 	}
+	if (pool->touched > KEEP) {
+		arena_drop(&pool->entries[KEEP], &pool->entries[pool->touched + 1]);
+		arena_drop((void *)&pool->used[KEEP], (void *)&pool->used[pool->touched + 1]);
+	}
+	pool->touched = pool->spare = pool->hand = 0;
+}
+
+uint32_t entry_pool_step(struct entry_pool *pool)
+{
+	assert(pool->n);
+	do {
+		pool->hand = pool->hand < pool->touched ? pool->hand + 1 : 1;
+	} while (!perm_of(entry_of(pool, pool->hand)));
+	return pool->hand;
+}
+
+bool entry_unmark(struct entry_pool *pool, uint32_t id)
+{
+	if (!atomic_load_explicit(&pool->used[id], memory_order_relaxed))
+		return false;
+	atomic_store_explicit(&pool->used[id], 0, memory_order_relaxed);
+	return true;
+}
+
+bool entry_pool_check(const struct entry_pool *pool)
+{
+	uint32_t n = 0, spare = 0;
+
+	for (uint32_t id = 1; id <= pool->touched; id++)
+		n += perm_of(entry_of(pool, id)) != 0;
+	for (uint32_t id = pool->spare; id && spare <= pool->touched; spare++) {
+		if (id > pool->touched || perm_of(entry_of(pool, id)))
+			return false;
+		id = (uint32_t)atomic_load_explicit(&entry_of(pool, id)->start,
+		                                    memory_order_relaxed);
+	}
+	return n == pool->n && n + spare == pool->touched && pool->touched <= pool->capacity;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The entries of an IOTLB and the pool they come from: chunks that are added as
- * more are needed, and a clock hand that goes round them to find what has not
- * been used for longest (second chance). Which range means what, and how many
+ * The entries of an IOTLB, by number: ids from 1 on, into an array that never
+ * moves. Any reader may look at any of them at any time; one that is being
+ * changed is recognised by its word. Which range means what, and how many
  * entries there may be, is not known here.
  *
- * Threads: the writer alone, except for touching an entry: any reader.
+ * Threads: the writer alone, except for entry_read() and entry_mark(): any.
  */
 #ifndef IOTLB_ENTRY_H
 #define IOTLB_ENTRY_H
@@ -14,49 +14,105 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "iotlb/rangemap.h"
+#include "base/range.h"
+#include "iotlb/arena.h"
 
-/* A cache line. */
-struct entry {
-	struct rangemap_node node; /* first: node and entry are one address */
-	uint64_t delta;            /* local address - iova */
-	uint8_t perm;              /* 0: in the pool */
-	atomic_bool used;          /* since the hand came by */
+/* What an entry says. */
+struct translation {
+	struct range range;
+	uint64_t delta; /* local address - iova */
+	uint8_t perm;   /* 0: nothing, the entry is not in use */
 };
 
-struct entry_chunk;
+/*
+ * Half a cache line. The word is {version: 55, changing: 1, permission: 8}: a
+ * version is never used twice, so that two equal words with no change under way
+ * mean that nothing was changed between their loads.
+ */
+struct entry {
+	_Atomic uint64_t start; /* release; pairs with entry_read(). Not in use: the next such */
+	_Atomic uint64_t last;  /* release; pairs with entry_read() */
+	_Atomic uint64_t delta; /* release; pairs with entry_read() */
+	_Atomic uint64_t word;  /* release; pairs with entry_read() */
+};
+
+#define ENTRY_CHANGING (UINT64_C(1) << 8)
 
 struct entry_pool {
-	struct entry_chunk *chunks; /* a ring; the first is the smallest and stays */
-	struct entry_chunk *hand;
-	uint64_t hand_at;
-	struct rangemap_node *spare; /* linked by parent */
-	uint64_t n_spare;
-	uint64_t total;
+	struct entry *entries; /* entries[0] is never in use */
+	_Atomic uint8_t *used; /* by id, since the hand came by: a hint, relaxed */
+	uint32_t capacity;     /* ids go to here */
+	uint32_t touched;      /* those above have not been in use since the last reset */
+	uint32_t spare;        /* the first of a list of those that are not, at or below it */
+	uint32_t n;            /* in use */
+	uint32_t hand;
+	uint64_t version;
 };
 
-/* @n entries to begin with, at least 1. 0 or -ENOMEM. */
-int entry_pool_init(struct entry_pool *pool, uint64_t n);
-void entry_pool_done(struct entry_pool *pool);
+/* Of the arena, for ids up to @capacity. */
+size_t entry_pool_size(uint32_t capacity);
+void entry_pool_init(struct entry_pool *pool, struct arena *arena, uint32_t capacity);
 
-/* Adds @want entries or as many as make a chunk. 0 or -ENOMEM. */
-int entry_pool_grow(struct entry_pool *pool, uint64_t want);
-
-/* All entries are spare again; gives back all chunks but the first. */
+/* None is in use any more; gives memory back. */
 void entry_pool_reset(struct entry_pool *pool);
 
-/* There must be a spare one. */
-struct entry *entry_take(struct entry_pool *pool, struct range range, uint64_t delta, uint8_t perm);
-void entry_give(struct entry_pool *pool, struct entry *entry);
+/* Of memory in use. */
+static inline uint64_t entry_pool_bytes(const struct entry_pool *pool)
+{
+	return pool->touched * (uint64_t)(sizeof(struct entry) + 1);
+}
 
-/* The entry to evict, never @keep. There must be another one. */
-struct entry *entry_pool_victim(struct entry_pool *pool, const struct entry *keep);
+/* There must be one that is not in use. Returns its id. */
+uint32_t entry_take(struct entry_pool *pool, const struct translation *translation);
+void entry_give(struct entry_pool *pool, uint32_t id);
+
+/* A reader sees the old or the new translation, never parts of both. */
+void entry_set(struct entry_pool *pool, uint32_t id, const struct translation *translation);
+
+/* Moves the hand to the next entry in use, of which there must be one. Returns its id. */
+uint32_t entry_pool_step(struct entry_pool *pool);
+
+/* Whether it was used since the last time this was asked. */
+bool entry_unmark(struct entry_pool *pool, uint32_t id);
+
+/* Counts, list and words agree. For tests and debug. */
+bool entry_pool_check(const struct entry_pool *pool);
 
 /* Spares a second writer of the same cache line: most entries are marked already. */
-static inline void entry_touch(struct entry *entry)
+static inline void entry_mark(const struct entry_pool *pool, uint32_t id)
 {
-	if (!atomic_load_explicit(&entry->used, memory_order_relaxed))
-		atomic_store_explicit(&entry->used, true, memory_order_relaxed);
+	if (!atomic_load_explicit(&pool->used[id], memory_order_relaxed))
+		atomic_store_explicit(&pool->used[id], 1, memory_order_relaxed);
+}
+
+/*
+ * What the entry said at one moment of this call. False: it is being changed.
+ * The loads are acquire and in this order: whoever sees a field of a change sees
+ * its word, too, and then the second word is not the first.
+ */
+static inline bool entry_read(const struct entry *entry, struct translation *ret)
+{
+	uint64_t word = atomic_load_explicit(&entry->word, memory_order_acquire);
+
+	ret->range.start = atomic_load_explicit(&entry->start, memory_order_acquire);
+	ret->range.last = atomic_load_explicit(&entry->last, memory_order_acquire);
+	ret->delta = atomic_load_explicit(&entry->delta, memory_order_acquire);
+	ret->perm = (uint8_t)word;
+	return !(word & ENTRY_CHANGING) &&
+	       atomic_load_explicit(&entry->word, memory_order_acquire) == word;
+}
+
+/* The writer's own look; perm 0 if it is not in use. */
+static inline struct translation entry_get(const struct entry_pool *pool, uint32_t id)
+{
+	const struct entry *entry = &pool->entries[id];
+
+	return (struct translation){
+		.range = { atomic_load_explicit(&entry->start, memory_order_relaxed),
+		           atomic_load_explicit(&entry->last, memory_order_relaxed) },
+		.delta = atomic_load_explicit(&entry->delta, memory_order_relaxed),
+		.perm = (uint8_t)atomic_load_explicit(&entry->word, memory_order_relaxed),
+	};
 }
 
 #endif

@@ -36,6 +36,7 @@ struct iotlb;
 struct iotlb_stats {
 	uint64_t entries; /* now */
 	uint64_t evicted; /* since it was made */
+	uint64_t bytes;   /* of memory that it takes now, for entries and the ways to them */
 };
 
 /* @max_entries: at least 1; never exceeded. NULL: no memory. */

@@ -217,27 +217,51 @@ static __attribute__((noinline)) int translate_range(struct translate_view *view
 	return err;
 }
 
+/*
+ * A buffer in one page that has no line. Apart as well, and straight: while one
+ * such page is waited for the processor works at those behind it.
+ */
+static __attribute__((noinline)) int translate_page(struct translate_view *view, uint64_t addr,
+                                                    uint64_t len, uint8_t perm,
+                                                    struct iov_list *iov, struct hole_list *holes)
+{
+	uint64_t page = view->walk_page(view->source, addr);
+	struct translate_line *line;
+
+	if ((page & perm) != perm)
+		return translate_range(view, addr, len, perm, iov, holes);
+	line = translate_line_of(view, addr);
+	line->tag = (addr & ~(uint64_t)TRANSLATE_OFFSET) | (page & PERM_RW);
+	line->page = (char *)(uintptr_t)(page & ~(uint64_t)TRANSLATE_OFFSET);
+	count(&view->walks, 1);
+	return iov ? iov_add(iov, line->page + (addr & TRANSLATE_OFFSET), len) : 0;
+}
+
 int translate(struct translate_view *view, uint64_t addr, uint64_t len, uint8_t perm,
               struct iov_list *iov, struct hole_list *holes)
 {
 	char *ptr;
 
 	assert(perm >= PERM_READ && perm <= PERM_RW);
-	/* The usual buffer: in one page, used before. Length 0 fails the test, too. */
-	if (view->lines && len - 1 < TRANSLATE_PAGE - (addr & TRANSLATE_OFFSET)) {
-		ptr = translate_peek(view, addr, perm);
-		if (ptr) {
-			count(&view->hits, 1);
-			return iov ? iov_add(iov, ptr, len) : 0;
-		}
-	}
-	return translate_range(view, addr, len, perm, iov, holes);
+	/* The usual buffer is in one page. Length 0 fails the test, too. */
+	if (!view->lines || len - 1 >= TRANSLATE_PAGE - (addr & TRANSLATE_OFFSET))
+		return translate_range(view, addr, len, perm, iov, holes);
+	ptr = translate_peek(view, addr, perm);
+	if (!ptr)
+		return translate_page(view, addr, len, perm, iov, holes);
+	count(&view->hits, 1);
+	return iov ? iov_add(iov, ptr, len) : 0;
+}
+
+static uint64_t walk_no_page(const void *source, uint64_t addr)
+{
+	return 0;
 }
 
 int translate_view_init(struct translate_view *view, unsigned lines)
 {
 	assert((lines & (lines - 1)) == 0);
-	*view = (struct translate_view){ 0 };
+	*view = (struct translate_view){ .walk_page = walk_no_page };
 	if (lines == 0)
 		return 0;
 	view->lines = calloc(lines, sizeof(*view->lines));
@@ -257,6 +281,7 @@ void translate_view_attach(struct translate_view *view, translate_walk_fn *walk,
                            bool can_miss)
 {
 	view->walk = walk;
+	view->walk_page = walk_no_page;
 	view->source = source;
 	view->can_miss = can_miss;
 	translate_forget(view, RANGE_ALL);

@@ -86,6 +86,12 @@ struct translate_view;
 typedef bool translate_walk_fn(struct translate_view *view, uint64_t addr, uint8_t perm,
                                struct walk *ret);
 
+/*
+ * The page that holds @addr, if it is in one piece and the way to it is a short
+ * one: its address here | its permissions. Without permissions: walk() knows.
+ */
+typedef uint64_t translate_page_fn(const void *source, uint64_t addr);
+
 /* One page of the front cache: the page's address | its permissions. */
 struct translate_line {
 	uint64_t tag;
@@ -96,7 +102,8 @@ struct translate_view {
 	struct translate_line *lines; /* NULL: no front cache */
 	uint64_t mask;                /* number of lines - 1 */
 	translate_walk_fn *walk;
-	void *source; /* of walk */
+	translate_page_fn *walk_page; /* walk() may put its short way here */
+	void *source;                 /* of both */
 
 	/* A hole may be filled by asking (IOTLB), or is final (memory table). */
 	bool can_miss;
