@@ -14,7 +14,8 @@ static bool leaf_check(struct seen *seen, uint32_t number, uint64_t least, uint6
 {
 	const struct btree_node *leaf = &seen->tree->nodes[number];
 
-	if (seen->leaf && (seen->tree->nodes[seen->leaf].next != number || node_key(leaf, 0) != least))
+	if (seen->leaf &&
+	    (seen->tree->nodes[seen->leaf].next != number || node_key(leaf, 0) != least))
 		return false;
 	seen->leaf = number;
 	for (unsigned i = 0; i < node_count(leaf); i++) {

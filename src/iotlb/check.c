@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "iotlb/state.h"
 
-static bool entry_is_in_place(const struct translation *before,
-                              const struct translation *t, uint64_t key)
+static bool entry_is_in_place(const struct translation *before, const struct translation *t,
+                              uint64_t key)
 {
 	if (t->perm < PERM_READ || t->perm > PERM_RW || t->range.start != key ||
 	    t->range.last < t->range.start)

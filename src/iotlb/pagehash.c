@@ -229,8 +229,7 @@ static void class_turn(struct pagehash *hash, unsigned class)
 {
 	uint64_t classes = atomic_load_explicit(&hash->classes, memory_order_relaxed);
 
-	atomic_store_explicit(&hash->classes, classes ^ UINT64_C(1) << class,
-	                      memory_order_relaxed);
+	atomic_store_explicit(&hash->classes, classes ^ UINT64_C(1) << class, memory_order_relaxed);
 }
 
 void pagehash_prefetch(const struct pagehash *hash, uint64_t addr)
@@ -297,7 +296,7 @@ void pagehash_reset(struct pagehash *hash)
 		hash->peak_rows = ROWS_STEP;
 	}
 	atomic_store_explicit(&hash->classes, 0, memory_order_relaxed);
-	for (unsigned class = 0; class < PAGEHASH_CLASSES; class++)
+	for (unsigned class = 0; class < PAGEHASH_CLASSES; class ++)
 		hash->entries[class] = 0;
 }
 

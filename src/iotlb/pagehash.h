@@ -96,7 +96,8 @@ void pagehash_prefetch(const struct pagehash *hash, uint64_t addr);
 /* Whether an entry that has the same slots before and after would change at all. */
 bool pagehash_same(const struct translation *from, const struct translation *to);
 
-/* Whether an entry was found here since the last time this was asked; false if it has its id here. */
+/* Whether an entry was found here since the last time this was asked; false if it has its id here.
+ */
 bool pagehash_unmark(struct pagehash *hash, const struct translation *translation);
 
 /* Slots and counts agree with the pool's entries. For tests and debug. */

@@ -44,7 +44,7 @@ bool pagehash_check(const struct pagehash *hash)
 		for (unsigned i = 0; i < PAGEHASH_SLOTS; i++)
 			used += value_of(&hash->rows[r], i) != 0;
 	}
-	for (unsigned class = 0; class < PAGEHASH_CLASSES; class++)
+	for (unsigned class = 0; class < PAGEHASH_CLASSES; class ++)
 		if (entries[class] != hash->entries[class] ||
 		    (entries[class] != 0) != (classes >> class & 1))
 			return false;

@@ -77,8 +77,7 @@ static inline uint64_t pagehash_slot(const struct pagehash_row *row, unsigned i,
 	uint64_t found = atomic_load_explicit(&row->tag[i], memory_order_acquire);
 	uint64_t value = atomic_load_explicit(&row->value[i], memory_order_acquire);
 
-	if (found != tag ||
-	    atomic_load_explicit(&row->version, memory_order_relaxed) != version)
+	if (found != tag || atomic_load_explicit(&row->version, memory_order_relaxed) != version)
 		return 0;
 	return value;
 }
