@@ -1,4 +1,36 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The writer's half of the map. Why nothing is accessed through a translation once
+ * its removal was acknowledged (I2), from here to the reply:
+ *
+ * 1. A pointer comes out of the map by a lookup only, and what a lookup says was
+ *    true at one moment of its call: a slot between two equal versions of its row,
+ *    an entry between two equal words, the tree between two equal numbers of
+ *    changes. Each of these is stored before and after what it guards, by release,
+ *    and nothing of it is loaded but by acquire.
+ * 2. Hide. When a change has ended that removes a range, no way leads to it. The
+ *    slots of an entry follow from the entry alone (slots_of()), and when a change
+ *    ends each is in one place at most: pagehash_remove() leaves none. The key goes
+ *    with btree_remove(), and the entry itself says so (entry_give()).
+ * 3. Evicting is no removal, and what was evicted may be in use: the ghosts hold all
+ *    of it. Where neither map nor ghosts meet a range, no worker has a pointer
+ *    from it, for whatever a worker obtained was in the map and has since been
+ *    removed, which step 4 has dealt with, or evicted.
+ * 4. Shoot. The session posts the range to every worker after step 2 (release; the
+ *    worker's taking it out is acquire: struct mailbox, @newest). What a worker
+ *    looks up from then on, it looks up in a map without the range.
+ * 5. What it obtained before is in its front cache, in the mapping of a ring, kept
+ *    for a chain under assembly, or in an issued request. No lookup is under way:
+ *    the worker's own thread has read its box between two of them.
+ * 6. Drain. The first three are forgotten there and then; issued requests are
+ *    searched by iova, not by the map, and waited for (src/backend/lane.c).
+ * 7. Acknowledge. The worker posts its acknowledgement behind its last access
+ *    (release), the session takes it out (acquire) and only then sends the reply.
+ *    Hence every access through the range happens before the reply.
+ * 8. Readers may be anywhere meanwhile: rows, entries and nodes stay where they are
+ *    until iotlb_free(). Memory that is given back reads as zeros: an empty slot, an
+ *    entry of no permission, a node without keys.
+ */
 #include "iotlb/iotlb.h"
 
 #include <assert.h>

@@ -12,6 +12,20 @@
  *   "-": safe at the same time from any threads; "X": the caller serialises
  *   (there is one writer, the session thread).
  *
+ *   stored, by the writer          | loaded, by any thread
+ *   -------------------------------+------------------------------------------
+ *   row version, tags, values      | pagehash_slot(): acquire; the version
+ *     (release)                    |   again, last
+ *   word and fields of an entry    | entry_read(): acquire; the word again, last
+ *     (release)                    |
+ *   root and nodes of the tree     | btree_floor(), btree_next(): acquire,
+ *     (release)                    |   between two looks at the number of changes
+ *   number of changes (release)    | lookup_begin(): acquire; lookup_is_good()
+ *   rows there are, live classes,  | anywhere: relaxed. Hints: an old one costs
+ *     whether to mark use, counts  |   a way round by the tree, never an answer
+ *   -------------------------------+------------------------------------------
+ *   marks of use (any thread)      | the writer: relaxed, hints
+ *
  * A lookup never sees half of an update. It says nothing of what a caller had
  * looked up before: removing a range is hiding it, and the caller drains.
  *
