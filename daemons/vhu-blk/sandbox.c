@@ -66,6 +66,7 @@ static const int always[] = {
 	CALL(munmap),
 	CALL(mremap),
 	CALL(madvise),
+	CALL(mincore),
 	/* Threads and time; clone() see below. */
 	CALL(futex),
 	CALL(set_robust_list),

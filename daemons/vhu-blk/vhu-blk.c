@@ -14,6 +14,8 @@
 #include "say.h"
 #include "serve.h"
 
+#include "devices/window.h"
+
 static int print_capabilities(void)
 {
 	puts("{\n  \"type\": \"block\",\n  \"features\": [\"read-only\", \"blk-file\"]\n}");
@@ -73,8 +75,7 @@ static int make_blk(const struct options *options, const struct storage *storage
 		.block_size = choose_block_size(options, storage),
 		.serial = options->serial,
 		.locking = options->locking,
-		/* In memory nothing waits. */
-		.quick = options->engine == ENGINE_AUTO && !storage->in_memory,
+		.quick = options->engine == ENGINE_AUTO,
 	};
 	int error;
 
@@ -128,6 +129,8 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	say_start(options.log_level);
 	serve_block_signals();
+	/* Without it reads take a little longer. Before the library's own handler. */
+	(void)window_install();
 	if (open_storage(&options, &storage) == 0 && make_blk(&options, &storage, &blk) == 0 &&
 	    open_listener(&options, &listener) == 0) {
 		set_descriptors(&options, &storage, &listener);

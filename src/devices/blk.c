@@ -161,6 +161,7 @@ static void queue_stop(void *dev, struct vhu_queue *vq)
 
 	if (!queue->engine)
 		return;
+	quick_done(&queue->quick);
 	bounce_done(&queue->bounce);
 	queue->engine->ops->stop(queue->engine);
 	queue->engine = NULL;

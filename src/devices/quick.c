@@ -23,7 +23,23 @@ static int64_t now_ns(void)
 
 void quick_init(struct quick *quick, const struct storage *storage)
 {
-	*quick = (struct quick){ .fd = storage->fd, .on = storage->nowait && !storage->direct };
+	bool cached = storage->nowait && !storage->direct;
+
+	/* In memory a plain call, the engine's, can't sleep either. */
+	*quick = (struct quick){
+		.fd = storage->fd,
+		.on = cached || storage->window,
+		.reads = cached && !storage->in_memory,
+		.writes = cached && !storage->in_memory,
+		.window = storage->window,
+		.seen = storage->window ? window_seen_new() : NULL,
+	};
+}
+
+void quick_done(struct quick *quick)
+{
+	window_seen_free(quick->seen);
+	*quick = (struct quick){ 0 };
 }
 
 /* A part of a page may have to be read before it is written. */
@@ -46,12 +62,31 @@ static bool write_timed(struct quick *quick, struct transfer *transfer)
 	return true;
 }
 
+static bool read_window(struct quick *quick, struct transfer *transfer)
+{
+	if (!window_read(quick->window, quick->seen, transfer->offset, transfer->left,
+	                 transfer->iov, transfer->n_iov))
+		return false;
+	transfer->left = 0;
+	return true;
+}
+
 bool quick_try(struct quick *quick, struct transfer *transfer)
 {
 	if (!quick->on)
 		return false;
-	if (transfer->op == TRANSFER_READ)
-		return transfer_try(transfer, quick->fd);
-	return transfer->op == TRANSFER_WRITE && is_quick_write(transfer) &&
-	       write_timed(quick, transfer);
+	switch (transfer->op) {
+	case TRANSFER_READ:
+		if (quick->seen && read_window(quick, transfer))
+			return true;
+		return quick->reads && transfer_try(transfer, quick->fd);
+	case TRANSFER_WRITE:
+		return quick->writes && is_quick_write(transfer) && write_timed(quick, transfer);
+	case TRANSFER_DISCARD:
+	case TRANSFER_ZERO:
+		if (quick->window)
+			window_forget(quick->window);
+		return false;
+	default: return false;
+	}
 }

@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "devices/probe.h"
+#include "devices/window.h"
 
 int storage_fault(struct storage_fault *why, int error, const char *format, ...)
 {
@@ -71,6 +72,8 @@ int storage_open(struct storage *storage, const char *path, bool read_only, bool
 		error = probe_abilities(storage, why);
 	if (error)
 		storage_close(storage);
+	else if (!direct)
+		storage->window = window_open(storage->fd, storage->size);
 	return error;
 }
 
@@ -102,6 +105,8 @@ int storage_measure(const struct storage *storage, uint64_t *ret)
 
 void storage_close(struct storage *storage)
 {
+	window_close(storage->window);
+	storage->window = NULL;
 	if (storage->bytes)
 		munmap(storage->bytes, storage->size);
 	storage->bytes = NULL;

@@ -21,6 +21,8 @@ struct storage_shape {
 	unsigned allocation; /* what is allocated and freed as a whole */
 };
 
+struct window;
+
 struct storage {
 	int fd;      /* -1: memory */
 	void *bytes; /* memory; NULL: a file */
@@ -30,6 +32,8 @@ struct storage {
 	bool direct;    /* opened past the page cache */
 	bool in_memory; /* no access ever sleeps on a disk */
 	bool nowait;    /* reads can be tried without sleeping */
+	/* Of its page cache; NULL: none. Opened where window_install() was called before. */
+	struct window *window;
 	bool can_discard;
 	/* What lengths and offsets, and what addresses must be multiples of; 1: of nothing. */
 	unsigned align, memory_align;

@@ -182,6 +182,9 @@ def failed_requests_are_counted_and_one_is_told(daemon, folder):
     file.truncate(8 << 20)
   path, process = serve(daemon, folder, f'--blk-file={image}')
   with process:
+    # Also of what was in the page cache a moment ago.
+    measure(daemon, path, '--rw=write', '--size=8M')
+    measure(daemon, path, '--rw=read', '--size=8M')
     os.truncate(image, 4 << 20)
     done = run(daemon, path, '--rw=read', '--size=8M', '--json')
     equal(done.returncode, FAULT)

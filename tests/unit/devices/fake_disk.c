@@ -6,8 +6,11 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#include "devices/window.h"
 
 const struct fake_way fake_ways[N_FAKE_WAYS] = {
 	{ &engine_memory, PLACE_MEMORY },
@@ -36,12 +39,26 @@ const char *fake_way_name(const struct fake_way *way)
 	return name;
 }
 
+/* cmocka has a handler of its own, anew for each test. */
+static void handle_faults(void)
+{
+	static struct sigaction handler;
+
+	assert_int_equal(window_install(), 0);
+	if (!handler.sa_sigaction)
+		sigaction(SIGBUS, NULL, &handler);
+	else
+		sigaction(SIGBUS, &handler, NULL);
+}
+
 static bool open_file(struct fake_disk *disk, const struct fake_way *way, uint64_t size)
 {
 	bool direct = way->place == PLACE_FILE_DIRECT;
 	struct storage_fault why;
 	char path[64];
 
+	if (way->quick)
+		handle_faults();
 	disk->file = fake_file(way->place == PLACE_TMPFS, size, path);
 	if (storage_open(&disk->storage, path, false, direct, &why)) {
 		print_message("%s\n", why.text);
