@@ -210,16 +210,29 @@ static void shrink(struct pagehash *hash)
 	}
 }
 
-/* Half of the slots are used at most, and three of sixteen at least. */
-static void fit(struct pagehash *hash)
+/*
+ * Half of the slots are used at most. Only after an entry came: one that is about
+ * to go is in the pool still, and would be given slots again.
+ */
+static void fit_more(struct pagehash *hash)
 {
 	uint64_t n = n_rows_of(hash);
 
-	if (hash->n_slots > n * (PAGEHASH_SLOTS / 2) && n < rows_for(hash->pool->n) &&
-	    n < hash->most_rows) {
-		grow(hash);
-		tidy(hash);
-	} else if (hash->n_slots * 4 < n * (PAGEHASH_SLOTS * 3 / 4) && n > ROWS_LEAST) {
+	if (hash->n_slots <= n * (PAGEHASH_SLOTS / 2) || n >= rows_for(hash->pool->n) ||
+	    n >= hash->most_rows)
+		return;
+	grow(hash);
+	tidy(hash);
+}
+
+/* Three of sixteen are used at least. By two rows at most, for one would not keep up. */
+static void fit_less(struct pagehash *hash)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t n = n_rows_of(hash);
+
+		if (hash->n_slots * 4 >= n * (PAGEHASH_SLOTS * 3 / 4) || n <= ROWS_LEAST)
+			return;
 		shrink(hash);
 	}
 }
@@ -246,7 +259,7 @@ void pagehash_add(struct pagehash *hash, uint32_t id, const struct translation *
 		slot_put(hash, &slots.slot[i]);
 	if (slots.n && hash->entries[slots.slot[0].class]++ == 0)
 		class_turn(hash, slots.slot[0].class);
-	fit(hash);
+	fit_more(hash);
 }
 
 void pagehash_remove(struct pagehash *hash, uint32_t id, const struct translation *translation)
@@ -258,7 +271,7 @@ void pagehash_remove(struct pagehash *hash, uint32_t id, const struct translatio
 		slot_take(hash, &slots.slot[i]);
 	if (slots.n && --hash->entries[slots.slot[0].class] == 0)
 		class_turn(hash, slots.slot[0].class);
-	fit(hash);
+	fit_less(hash);
 }
 
 bool pagehash_same(const struct translation *from, const struct translation *to)
