@@ -53,11 +53,10 @@ static void acknowledged(struct pages *pages, const struct removal *removal)
 	late_acknowledged();
 	pages->n_going--;
 	pages->rounds++;
-	pages->ways[removal->way]++;
 	frames_lift(pages->frames, pages->keep_away);
 }
 
-bool pages_take_acks(struct pages *pages)
+static bool take_acks(struct pages *pages)
 {
 	int error = line_pull(&pages->main), r;
 	struct note note;
@@ -77,6 +76,8 @@ bool pages_take_acks(struct pages *pages)
 		pages->n_acks--;
 		acknowledged(pages, &removal);
 	}
+	if (r < 0)
+		verdict_set(VERDICT_FAULT, "%s: the main channel: no reply", pages->subject);
 	return !error;
 }
 
@@ -117,6 +118,8 @@ static bool take_misses(struct pages *pages)
 		            strerror(-error));
 	while ((r = line_next(&pages->back, &note)) == 1)
 		take_miss(pages, &note.payload.iotlb);
+	if (r < 0)
+		verdict_set(VERDICT_FAULT, "%s: the back-channel: no miss", pages->subject);
 	return !error;
 }
 
@@ -146,7 +149,8 @@ static bool answer(struct pages *pages, const struct pages_miss *miss)
 	const struct removal none = { 0 };
 	struct page *page = miss->page;
 
-	if ((page->going && page->old == page->frame) || pages->n_acks == PAGES_FIFO ||
+	/* Room for removals is left, and for flushes. */
+	if ((page->going && page->old == page->frame) || pages->n_acks >= PAGES_FIFO / 2 ||
 	    pages->main.out_end > LINE_ROOM || pages->back.out_end > LINE_ROOM)
 		return false;
 	if (pages->frames->all[page->frame].state != FRAME_USED)
@@ -159,7 +163,7 @@ static bool answer(struct pages *pages, const struct pages_miss *miss)
 
 bool pages_turn(struct pages *pages)
 {
-	bool any = pages_take_acks(pages);
+	bool any = take_acks(pages);
 	int error;
 
 	any |= take_misses(pages);

@@ -13,18 +13,16 @@
 #include "pattern.h"
 #include "verdict.h"
 
-static _Thread_local char my_name[32];
+static const char *const workers[DISK_WORKERS_MAX] = { "worker 0", "worker 1", "worker 2",
+	                                               "worker 3" };
 
-const char *disk_thread_name(void)
-{
-	return my_name[0] ? my_name : "a thread of the engine's";
-}
+_Thread_local const char *disk_thread;
 
 static void *serve(void *opaque)
 {
 	struct disk *disk = opaque;
 
-	snprintf(my_name, sizeof(my_name), "the session's thread");
+	disk_thread = "the session's thread";
 	while (!vhu_server_done(disk->server)) {
 		int error = vhu_server_run(disk->server, -1);
 
@@ -42,7 +40,7 @@ static void *work(void *opaque)
 	int index = atomic_fetch_add(&disk->named, 1);
 	struct vhu_worker *worker = disk->workers[index];
 
-	snprintf(my_name, sizeof(my_name), "worker %d", index);
+	disk_thread = workers[index];
 	while (!atomic_load(&disk->workers_quit)) {
 		int error = vhu_worker_run(worker, -1);
 

@@ -54,7 +54,7 @@ void disk_stop(struct disk *disk);
 bool disk_peek(const struct disk *disk, unsigned page, void *to);
 bool disk_poke(const struct disk *disk, unsigned page, const void *from);
 
-/* In a thread of the back-end: which one, for people. */
-const char *disk_thread_name(void);
+/* In a thread of the back-end: which one, for people; NULL: one of an engine's. */
+extern _Thread_local const char *disk_thread;
 
 #endif

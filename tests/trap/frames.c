@@ -8,64 +8,87 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "disk.h"
 #include "verdict.h"
 
+#define UNSEEN __attribute__((no_sanitize("thread")))
+
 /* Those of the run that goes on; for the handler. */
-static struct frames *_Atomic current;
+static struct frames *volatile current;
+
+/* The first that was caught since the last run. */
+static struct {
+	const char *volatile thread;
+	char *volatile addr;
+} caught;
 
 static uint64_t canary_seed(const struct frame *frame)
 {
 	return pattern_mix(~(frame->iova ^ frame->round << 20));
 }
 
-static struct frame *find(struct frames *frames, const char *addr, char **ret_page)
+/* The region in whose mapping, or in what stands for it, the address is. */
+UNSEEN static const struct frames_region *region_of(const struct frames *frames, const char *addr)
 {
-	for (unsigned i = 0; i < FRAMES_REGIONS; i++) {
+	for (unsigned i = 0; frames && i < FRAMES_REGIONS; i++) {
 		const struct frames_region *region = &frames->regions[i];
-		char *theirs = atomic_load(&region->theirs);
-		uint64_t offset = (uint64_t)(addr - theirs);
+		const char *theirs = region->theirs;
 
-		if (!theirs || addr < theirs || offset >= region->size)
-			continue;
-		*ret_page = theirs + offset / PAGE * PAGE;
-		return &frames->all[region->first + offset / PAGE];
+		if (theirs && addr >= theirs && (uint64_t)(addr - theirs) < region->size)
+			return region;
 	}
 	return NULL;
 }
 
-/* Tells, and lets the thread go on: the run ends in good order. */
-static void on_fault(int signal_number, siginfo_t *info, void *context)
+/* Leaves word, and lets the thread go on: the run ends in good order. */
+UNSEEN static void on_fault(int signal_number, siginfo_t *info, void *context)
 {
-	struct frames *frames = atomic_load(&current);
+	char *addr = info->si_addr, *page = addr - (uintptr_t)addr % PAGE;
 	int error = errno;
-	struct frame *frame;
-	char *page;
 
 	(void)context;
-	frame = frames ? find(frames, info->si_addr, &page) : NULL;
-	if (!frame) {
+	if (!region_of(current, addr)) {
 		signal(signal_number, SIG_DFL);
 		return;
 	}
-	verdict_set(VERDICT_VIOLATION,
-	            "%s: %s touched the page at iova 0x%" PRIx64 ", byte %u, in frame %u, after %s "
-	            "of round %" PRIu64 " was acknowledged",
-	            frames->subject, disk_thread_name(), atomic_load(&frame->iova),
-	            (unsigned)((uintptr_t)info->si_addr % PAGE), (unsigned)(frame - frames->all),
-	            atomic_load(&frame->way), atomic_load(&frame->round));
+	if (!caught.addr) {
+		caught.thread = disk_thread;
+		caught.addr = addr;
+	}
 	/* Where memory has gone there is nothing to be made accessible. */
-	if (mprotect(page, PAGE, PROT_READ | PROT_WRITE))
-		mmap(page, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-		     -1, 0);
+	if (syscall(SYS_mprotect, page, PAGE, PROT_READ | PROT_WRITE))
+		syscall(SYS_mmap, page, PAGE, PROT_READ | PROT_WRITE,
+		        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	errno = error;
 }
 
-static void catch_faults(void)
+UNSEEN void frames_tell(struct frames *frames)
+{
+	char *addr = caught.addr;
+	const char *thread = caught.thread;
+	const struct frames_region *region = region_of(frames, addr);
+	const struct frame *frame;
+
+	if (!addr || !region)
+		return;
+	frame = &frames->all[region->first + (uint64_t)(addr - region->theirs) / PAGE];
+	verdict_set(VERDICT_VIOLATION,
+	            "%s: %s touched the page at iova 0x%" PRIx64 ", byte %u, in frame %u, after %s "
+	            "of round %" PRIu64 " was acknowledged",
+	            frames->subject, thread ? thread : "a thread of the engine's", frame->iova,
+	            (unsigned)((uintptr_t)addr % PAGE), (unsigned)(frame - frames->all), frame->way,
+	            frame->round);
+}
+
+static void catch_faults(struct frames *frames)
 {
 	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER };
 
+	caught.addr = NULL;
+	current = frames;
 	sigaction(SIGSEGV, &action, NULL);
 }
 
@@ -115,14 +138,13 @@ int frames_init(struct frames *frames, const char *subject, unsigned n_fixed, un
 	add_region(frames, 1, n_second);
 	for (unsigned i = 0; i < n_fixed; i++)
 		frames->all[i].state = FRAME_USED;
-	atomic_store(&current, frames);
-	catch_faults();
+	catch_faults(frames);
 	return 0;
 }
 
 void frames_done(struct frames *frames)
 {
-	atomic_store(&current, NULL);
+	current = NULL;
 	frames_readmit(frames, 1);
 	vhu_guestmem_free(frames->mem);
 	frames->mem = NULL;
@@ -144,7 +166,7 @@ bool frames_shared(struct frames *frames, unsigned i)
 			theirs = (char *)start;
 	if (maps)
 		fclose(maps);
-	atomic_store(&region->theirs, theirs);
+	region->theirs = theirs;
 	region->shared = theirs;
 	if (!theirs) {
 		verdict_set(VERDICT_FAULT, "%s: the back-end has not mapped region %u",
@@ -172,8 +194,8 @@ void frames_removed(struct frames *frames, unsigned i, uint64_t round, const cha
 	char *theirs = region->theirs;
 
 	for (unsigned f = region->first; f < region->first + region->n; f++) {
-		atomic_store(&frames->all[f].round, round);
-		atomic_store(&frames->all[f].way, way);
+		frames->all[f].round = round;
+		frames->all[f].way = way;
 	}
 	region->shared = false;
 	/* Another thread may have got the place meanwhile: then nothing is trapped. */
@@ -236,10 +258,9 @@ void frame_mark(struct frames *frames, unsigned i, enum frame_state state, uint6
 {
 	struct frame *frame = &frames->all[i];
 
-	/* The handler has them before it can be needed. */
-	atomic_store(&frame->iova, iova);
-	atomic_store(&frame->round, round);
-	atomic_store(&frame->way, way);
+	frame->iova = iova;
+	frame->round = round;
+	frame->way = way;
 	if (state == FRAME_TRAPPED)
 		protect(frames, i, PROT_NONE);
 	else if (state == FRAME_READ_ONLY)
@@ -268,9 +289,8 @@ static void look(struct frames *frames, unsigned i)
 	verdict_set(VERDICT_VIOLATION,
 	            "%s: the page at iova 0x%" PRIx64 ", byte %u, in frame %u, was written after "
 	            "%s of round %" PRIu64 " was acknowledged",
-	            frames->subject, atomic_load(&frame->iova),
-	            pattern_differs(page, canary_seed(frame)), i, atomic_load(&frame->way),
-	            atomic_load(&frame->round));
+	            frames->subject, frame->iova, pattern_differs(page, canary_seed(frame)), i,
+	            frame->way, frame->round);
 }
 
 void frame_lift(struct frames *frames, unsigned i)
@@ -297,6 +317,7 @@ void frames_lift(struct frames *frames, unsigned keep)
 
 void frames_look(struct frames *frames)
 {
+	frames_tell(frames);
 	for (unsigned i = 0; i < frames->n_away; i++)
 		look(frames, frames->away[(frames->away_at + i) % FRAMES_MAX]);
 }

@@ -3,18 +3,19 @@
  * Memory, in frames of a page each, and the back-end's own mapping of it, which
  * the test finds and spoils: a frame whose removal was acknowledged is made
  * inaccessible there, or filled with a canary, until it is lifted again. Whoever
- * touches it is told of by a verdict, and may go on: what is wrong is seen
- * without the process ending.
+ * touches it is remembered, and may go on: what is wrong is seen without the
+ * process ending.
  *
  * There are two regions: the first always shared, the second one that may be
  * removed and added.
  *
- * Thread: the front-end's, but for the handler of SIGSEGV.
+ * Thread: the front-end's, but for the handler of SIGSEGV, which only looks
+ * where it is and leaves word. It may have come in the middle of anything, the
+ * thread sanitizer's own work included, so nothing that it does is instrumented.
  */
 #ifndef TRAP_FRAMES_H
 #define TRAP_FRAMES_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -35,10 +36,10 @@ enum frame_state {
 
 struct frame {
 	enum frame_state state;
-	/* Why it is not the back-end's any more; read by the handler. */
-	_Atomic uint64_t iova;
-	_Atomic uint64_t round;
-	_Atomic(const char *) way;
+	/* Why it is not the back-end's any more. */
+	uint64_t iova;
+	uint64_t round;
+	const char *way;
 };
 
 struct frames_region {
@@ -48,7 +49,7 @@ struct frames_region {
 	bool shared;
 	bool barred; /* where it was nothing else may be */
 	/* The back-end's mapping, or where it was; read by the handler. */
-	_Atomic(char *) theirs;
+	char *volatile theirs;
 };
 
 struct frames {
@@ -101,7 +102,9 @@ void frame_put_away(struct frames *frames, unsigned frame, enum frame_state stat
 void frame_lift(struct frames *frames, unsigned frame);
 /* All that are away but the last @keep. */
 void frames_lift(struct frames *frames, unsigned keep);
-/* A look at all canaries, which stay. */
+/* Whoever was caught in a trap is told of. */
+void frames_tell(struct frames *frames);
+/* The same, and a look at all canaries, which stay. */
 void frames_look(struct frames *frames);
 
 #endif

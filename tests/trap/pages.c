@@ -16,9 +16,7 @@
 #define GAP_END    UINT64_C(0xfef00000)
 #define HALF_PAGES 96u
 
-/* Sockets hold this much without anybody reading. */
-#define GOING_MAX 48u
-#define RANGE_MAX 8u
+#define RANGE_MAX  8u
 
 static const char *const way_names[WAY_END] = {
 	[WAY_INVALIDATE] = "an invalidation",

@@ -23,6 +23,8 @@
 
 #define PAGES_MAX  512u
 #define PAGES_FIFO 1024u
+/* Removals that are not acknowledged, at most; sockets hold them without anybody reading. */
+#define GOING_MAX 48u
 
 struct io;
 
@@ -88,7 +90,6 @@ struct pages {
 	uint64_t trapped;   /* pages made inaccessible, and those filled with a canary */
 	uint64_t canaries;  /* behind acknowledgements */
 	uint64_t n_answers; /* misses answered */
-	uint64_t ways[WAY_END];
 	bool evicts;        /* the back-end may forget by itself */
 	bool wide;          /* neighbours are neighbours in frames, too, and are given together */
 	unsigned keep_away; /* frames that stay spoilt, at most */
@@ -118,8 +119,6 @@ void pages_flush(struct pages *pages, bool odd);
 /* answers.c */
 /* Reads both sockets, answers, sends. False: nothing was there to be done. */
 bool pages_turn(struct pages *pages);
-/* The main channel alone. */
-bool pages_take_acks(struct pages *pages);
 
 /* regions.c */
 /* The second region, out or in. False: not now, as it is not there or something goes. */

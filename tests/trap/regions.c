@@ -76,7 +76,7 @@ bool pages_remove_region(struct pages *pages, enum way way)
 		if (!frame_is_in(pages->frames, page->frame, 1))
 			continue;
 		pages_begin(pages, page, removal.serial);
-		atomic_store(&pages->frames->all[page->old].iova, page->iova);
+		pages->frames->all[page->old].iova = page->iova;
 	}
 	if (way == WAY_SLOT)
 		send_slot(pages, VHU_FE_REM_MEM_REG);

@@ -291,6 +291,7 @@ static void go(struct run_state *state)
 		}
 		moved = pages_turn(&state->pages);
 		moved |= load_reap(&state->load);
+		frames_tell(&state->frames);
 		if (verdict_now() != VERDICT_FINE || !watch(state, moved, now))
 			return;
 		if (over && !state->load.busy && !state->pages.n_acks && !state->pages.n_misses)
@@ -344,6 +345,19 @@ static struct run_state *state_new(const struct run_config *config)
 	return state;
 }
 
+static int start_disk(struct run_state *state, int fd)
+{
+	const struct disk_config disk = {
+		.engine = state->config->engine,
+		.n_workers = state->config->n_workers,
+		.queues = state->load.n_queues,
+		.entries = state->config->entries,
+		.direct = state->config->direct,
+	};
+
+	return disk_start(&state->disk, &disk, fd);
+}
+
 void run(const struct run_config *config, struct run_result *ret)
 {
 	struct run_state *state = state_new(config);
@@ -356,15 +370,7 @@ void run(const struct run_config *config, struct run_result *ret)
 		free(state);
 		return;
 	}
-	const struct disk_config disk = {
-		.engine = config->engine,
-		.n_workers = config->n_workers,
-		.queues = state->load.n_queues,
-		.entries = config->entries,
-		.direct = config->direct,
-	};
-
-	error = disk_start(&state->disk, &disk, fds[1]);
+	error = start_disk(state, fds[1]);
 	ret->absent = error == -EOPNOTSUPP;
 	if (!error && begin(state, fds)) {
 		go(state);
@@ -372,6 +378,7 @@ void run(const struct run_config *config, struct run_result *ret)
 		if (config->seen && verdict_now() != VERDICT_FINE)
 			config->seen();
 		stop_rings(state);
+		frames_tell(&state->frames);
 		if (verdict_now() == VERDICT_FINE)
 			load_verify_disk(&state->load);
 	}

@@ -4,7 +4,7 @@
  * an access through a translation that was acknowledged as removed (rule I2);
  * all else that must not be is a fault.
  *
- * Thread: any, a signal handler included.
+ * Thread: any.
  */
 #ifndef TRAP_VERDICT_H
 #define TRAP_VERDICT_H
