@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The IOTLB against a map of single bytes: every short sequence of operations
- * in a small space, and long random ones with bounds small enough to evict.
+ * The IOTLB against a plain map: every short sequence of operations in a small
+ * space, and long random ones, with bounds small enough to evict, of bytes, pages
+ * and larger units up to the whole space.
  */
 #include "world.h"
 
@@ -107,21 +108,39 @@ static struct op random_op(uint64_t *seed, unsigned space)
 	return op;
 }
 
-static void random_rounds(uint64_t bound, bool evicts, uint64_t base, unsigned rounds)
+/* A space, and what is done in it. */
+struct course {
+	uint64_t bound;
+	uint64_t base;
+	unsigned shift, space, rounds;
+};
+
+static void random_rounds(const struct course *course)
 {
-	struct world w = { .tlb = iotlb_new(bound), .evicts = evicts };
-	uint64_t seed = 0x9e3779b97f4a7c15u + bound;
+	bool evicts = course->bound < course->space;
+	struct world w = {
+		.tlb = iotlb_new(course->bound),
+		.evicts = evicts,
+		.shift = course->shift,
+	};
+	uint64_t seed = 0x9e3779b97f4a7c15u + course->bound;
 	struct iotlb_stats stats;
 
 	assert_non_null(w.tlb);
-	world_start(&w, base, SPACE_MAX);
-	for (unsigned i = 0; i < rounds; i++) {
-		struct op op = random_op(&seed, SPACE_MAX);
+	world_start(&w, course->base, course->space);
+	for (unsigned i = 0; i < course->rounds; i++) {
+		struct op op = random_op(&seed, course->space);
 
+		/* No size of memory is that of the whole space. */
+		if (op.kind == DROP && units(&w, op.last - op.first + 1) == 0)
+			op.kind = INVALIDATE;
+		/* There is one offset in the whole space: it has no room for two. */
+		if (units(&w, course->space) == 0)
+			op.delta = 0;
 		world_apply(&w, &op);
 		world_check(&w);
 		iotlb_stats(w.tlb, &stats);
-		assert_true(stats.entries <= bound);
+		assert_true(stats.entries <= course->bound);
 		/* Where nothing merged, what was inserted last is there. */
 		if (op.kind == UPDATE)
 			assert_true(
@@ -131,19 +150,58 @@ static void random_rounds(uint64_t bound, bool evicts, uint64_t base, unsigned r
 	iotlb_free(w.tlb);
 }
 
+static const uint64_t no_bound = UINT64_C(2) * SPACE_MAX;
+
 static void random_without_bound(void **state)
 {
-	random_rounds(2 * SPACE_MAX, false, UINT64_MAX - SPACE_MAX + 1, 15000);
+	random_rounds(
+		&(struct course){ no_bound, UINT64_MAX - SPACE_MAX + 1, 0, SPACE_MAX, 15000 });
 }
 
 static void F2_random_with_bounds(void **state)
 {
-	static const uint64_t bounds[] = { 1, 2, 5 };
+	static const uint64_t bounds[] = { 1, 2, 3, 5 };
 
 	for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
-		random_rounds(bounds[i], true, 0, 15000);
-		random_rounds(bounds[i], true, UINT64_MAX - SPACE_MAX + 1, 15000);
+		random_rounds(&(struct course){ bounds[i], 0, 0, SPACE_MAX, 6000 });
+		random_rounds(&(struct course){ bounds[i], UINT64_MAX - SPACE_MAX + 1, 0, SPACE_MAX,
+		                                6000 });
 	}
+}
+
+/* By units that have slots of all kinds in the hash of pages. */
+static void random_in_units(uint64_t bound)
+{
+	static const struct {
+		uint64_t base;
+		unsigned shift, space;
+	} table[] = {
+		{ 0, 12, SPACE_MAX },                               /* pages */
+		{ -((uint64_t)SPACE_MAX << 12), 12, SPACE_MAX },    /* the last ones */
+		{ (UINT64_C(1) << 54) - (8 << 12), 12, SPACE_MAX }, /* around 2^54 */
+		{ 0x10800, 12, SPACE_MAX },                         /* unaligned */
+		{ 0, 11, SPACE_MAX },                               /* halves of a page */
+		{ 0x7fff0000, 13, SPACE_MAX },                      /* two pages */
+		{ UINT64_C(1) << 32, 30, SPACE_MAX },               /* GiB */
+		{ (UINT64_C(5) << 30) + 4096, 30, SPACE_MAX },      /* not at a multiple */
+		{ -((uint64_t)SPACE_MAX << 30), 30, SPACE_MAX },    /* up to the end */
+		{ 0, 60, 16 },                                      /* the whole space */
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		random_rounds(&(struct course){ bound, table[i].base, table[i].shift,
+		                                table[i].space, 800 });
+}
+
+static void random_from_pages_to_the_whole_space(void **state)
+{
+	random_in_units(no_bound);
+}
+
+static void F2_random_with_bounds_from_pages_to_the_whole_space(void **state)
+{
+	for (uint64_t bound = 1; bound <= 3; bound++)
+		random_in_units(bound);
 }
 
 int main(void)
@@ -154,6 +212,8 @@ int main(void)
 		cmocka_unit_test(every_sequence_of_three_with_other_memory),
 		cmocka_unit_test(random_without_bound),
 		cmocka_unit_test(F2_random_with_bounds),
+		cmocka_unit_test(random_from_pages_to_the_whole_space),
+		cmocka_unit_test(F2_random_with_bounds_from_pages_to_the_whole_space),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
