@@ -10,6 +10,7 @@
  */
 #include "scenarios.pml"
 #include "shared.pml"
+#include "queue.pml"
 #include "worker.pml"
 #include "pending.pml"
 #include "session.pml"

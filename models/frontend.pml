@@ -48,7 +48,7 @@ end:
 	:: atomic { stopped && nempty(back_request) && nfull(back_reply) ->
 		back_request ? page;
 		back_reply ! true }
-	:: atomic { !stopped && nempty(back_request) ->
+	:: atomic { !stopped && !back_lost && nempty(back_request) ->
 		back_request ? page;
 		pages = 1 << page;
 		if
@@ -126,6 +126,11 @@ end:
 		stopped = false;
 		main_request ! START, q;
 		goto starting }
+
+	/* It closes the back-channel, and all that needs a translation may fail. */
+	:: atomic { LOSSES && !back_lost ->
+		back_lost = true;
+		ever_refused = ALL_PAGES }
 
 	:: atomic { HANGUPS -> goto killed }
 

@@ -32,7 +32,8 @@ inline queue_wake(q)
 		:: !HAS(leaving, q) && !lanes[q].wake_posted ->
 			lanes[q].wake_posted = true;
 			assert(nfull(down[q]));
-			down[q] ! WAKE, 0
+			down[q] ! WAKE, 0;
+			RING_FOR(q)
 		:: else
 		fi
 	}
@@ -206,13 +207,34 @@ inline pending_drop_ring(q)
 	fi
 }
 
+/* channel_free(): what was not sent never will be. */
+inline back_drop()
+{
+	do
+	:: len(unsent) > 0 -> unsent ? tmp
+	:: else -> break
+	od;
+	tmp = 0
+}
+
+/* pending_fail(): who came late is not spared. */
+inline pending_fail()
+{
+	last_answered = last_sent;
+	for (tmp : 0 .. PAGES - 1) {
+		misses[tmp].late = 0;
+		miss_resolve(tmp, REFUSED)
+	}
+	tmp = 0
+}
+
 /* misses_send(): as many as the window and the socket take; nothing while all is stopped (S6). */
 inline misses_send()
 {
 	d_step {
 		for (tmp : 0 .. PAGES - 1) {
 			if
-			:: running != 0 && UNANSWERED_NOW < WINDOW && misses[tmp].state == UNSENT ->
+			:: running != 0 && !lost && UNANSWERED_NOW < WINDOW && misses[tmp].state == UNSENT ->
 				last_sent++;
 				misses[tmp].state = SENT;
 				misses[tmp].number = last_sent;

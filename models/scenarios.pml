@@ -22,6 +22,8 @@
  *	RESTARTS	of all rings
  *	TABLES		changes of the memory table that take all memory back
  *	HANGUPS		1: the front-end may die at any moment
+ *	LOSSES		1: the front-end may close the back-channel alone at any moment
+ *	SLEEP		1: workers sleep, and are left alone if they may be
  *	LARGE		1: an update may cover all pages at once
  *	EAGER		1: a reply to a miss does not wait for its update's acknowledgement
  *	LIES		misses that are answered with zero and without an update (S4)
@@ -37,6 +39,19 @@
 #define KNOWN		3
 #define INVALIDATIONS	1
 #define HITS(n)		1
+#endif
+
+/* An update that takes the place of another, and an invalidation, under two requests. */
+#ifdef CASE_REPLACE
+#define DRIVERS		1
+#define QUEUES		1
+#define REQUESTS	2
+#define DATA		2
+#define RINGS		0
+#define WANTS(q, i)	((i) == 0 -> 3 : 1)
+#define KNOWN		3
+#define INVALIDATIONS	1
+#define HITS(n)		1
 #define REPLACEMENTS	1
 #endif
 
@@ -48,7 +63,7 @@
 #define DATA		1
 #define RINGS		1
 #define WANTS(q, i)	1
-#define KNOWN		0
+#define KNOWN		1
 #define INVALIDATIONS	1
 #define HITS(n)		3
 #endif
@@ -127,6 +142,44 @@
 #define PUSHES		1
 #endif
 
+/* The back-channel is lost with misses under way, and invalidations go on. */
+#ifdef CASE_LOSS
+#define QUEUES		1
+#define REQUESTS	2
+#define DATA		2
+#define RINGS		0
+#define WANTS(q, i)	((i) == 0 -> 3 : 1)
+#define KNOWN		0
+#define INVALIDATIONS	1
+#define HITS(n)		1
+#define LOSSES		1
+#endif
+
+/* Two queues that miss the same page stop and start again, one after the other. */
+#ifdef CASE_RESTART_BOTH
+#define QUEUES		2
+#define REQUESTS	1
+#define DATA		1
+#define RINGS		0
+#define WANTS(q, i)	1
+#define KNOWN		0
+#define RESTARTS	1
+#endif
+
+/* A worker that sleeps, and is not woken for what it may forget when it wakes. */
+#ifdef CASE_SLEEP
+#define SLEEP		1
+#define DRIVERS		1
+#define QUEUES		1
+#define REQUESTS	2
+#define DATA		1
+#define RINGS		1
+#define WANTS(q, i)	1
+#define KNOWN		3
+#define INVALIDATIONS	1
+#define HITS(n)		3
+#endif
+
 /* A ring's page is refused, and given later. */
 #ifdef CASE_HALT
 #define DRIVERS		1
@@ -179,6 +232,12 @@
 #endif
 #ifndef HANGUPS
 #define HANGUPS		0
+#endif
+#ifndef LOSSES
+#define LOSSES		0
+#endif
+#ifndef SLEEP
+#define SLEEP		0
 #endif
 #ifndef LARGE
 #define LARGE		0

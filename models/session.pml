@@ -27,6 +27,13 @@ mtype:steps = { REPLY_TO_REMOVAL, UPDATE_DRAINED, STOP_ACKNOWLEDGED, STOP_FLUSHE
 #define HAS_ANSWERED	(misses[0].state == ANSWERED || misses[1 % PAGES].state == ANSWERED || \
 			 misses[2 % PAGES].state == ANSWERED || misses[3 % PAGES].state == ANSWERED)
 
+/* The update that belongs to a reply was sent before it, and may be yet to be read (S4). */
+#ifdef WRONG_JUDGE_UNREAD
+#define HAS_READ_ALL	true
+#else
+#define HAS_READ_ALL	empty(main_request)
+#endif
+
 /* Replies are read while misses wait to be sent, or both sides wait for ever (S3). */
 #ifdef WRONG_SEND_FIRST
 #define READY_FOR_REPLY	(len(unsent) == 0)
@@ -78,7 +85,8 @@ inline take_holes()
 			:: HAS(holes, HOLE(tmp, tmp2)) ->
 				tmp3 = 1;
 				if
-				:: map[tmp2] == 0 -> pending_want(tmp2, SLOT(q, tmp))
+				:: lost -> verdict[SLOT(q, tmp)] = REFUSED
+				:: !lost && map[tmp2] == 0 -> pending_want(tmp2, SLOT(q, tmp))
 				:: else -> MEET(REPORT_OVERTAKEN, true)
 				fi
 			:: else
@@ -182,7 +190,7 @@ proctype session()
 	/* Of a turn */
 	short holes;
 	byte q, s, before, tmp, tmp2, tmp3, tmp4;
-	bool done, orphaned;
+	bool done, orphaned, lost;
 
 	xr up;
 
@@ -257,7 +265,7 @@ end:
 		goto report_give_back }
 
 	/* back_ready() */
-	:: atomic { state == OPEN && READY_FOR_REPLY && nempty(back_reply) ->
+	:: atomic { state == OPEN && READY_FOR_REPLY && !lost && nempty(back_reply) ->
 		back_reply ? done;
 		MEET(JAMMED, len(unsent) > 0 && len(back_request) == ROOM && len(back_reply) + 1 == ROOM);
 		pending_reply(done);
@@ -265,28 +273,31 @@ end:
 		MEET(REFUSED_AS_ORPHAN, orphaned && done && running != 0);
 		orphaned = false;
 		slots_settle();
-		before = answered;
-		answered = last_answered;
 		goto announce }
-	:: atomic { state == OPEN && len(unsent) > 0 && len(back_request) < ROOM ->
+	:: atomic { state == OPEN && !lost && len(unsent) > 0 && len(back_request) < ROOM ->
 		misses_flush() }
 
 	/* misses_judge(): the main channel has been read to its end */
-	:: atomic { state == OPEN && step == NO_STEP && HAS_ANSWERED && empty(main_request) ->
+	:: atomic { state == OPEN && step == NO_STEP && HAS_ANSWERED && HAS_READ_ALL ->
 		MEET(UNSATISFIED, true);
 		pending_judge();
 		slots_settle();
 		misses_send() }
 
+	/* misses_close(): nobody will be asked any more, whoever waits is refused (S11) */
+	:: atomic { state == OPEN && !lost && back_lost ->
+		lost = true;
+		back_drop();
+		pending_fail();
+		MEET(LOST_WHILE_WAITING, settle != 0);
+		slots_settle();
+		goto announce }
+
 	/* session_close() */
 	:: atomic { state == OPEN && hung_up ->
 		state = CLOSING;
 		MEET(DIED_IN_OPERATION, outstanding > 0);
-		do
-		:: len(unsent) > 0 -> unsent ? tmp
-		:: else -> break
-		od;
-		tmp = 0;
+		back_drop();
 		if
 		:: step == NO_STEP -> goto session_closing
 		:: else
@@ -301,6 +312,9 @@ operation_run:
 		/* Commands to all lanes or to one, if there is a command. */
 		if
 		:: command == LANE_STOP -> leaving = leaving | (1 << to)
+#if SLEEP
+		:: command == LANE_SHOOT -> goto shoot
+#endif
 		:: else
 		fi;
 		for (q : 0 .. QUEUES - 1) {
@@ -308,11 +322,13 @@ operation_run:
 			:: command != NO_COMMAND && (to == ALL_QUEUES || to == q) ->
 				outstanding++;
 				assert(nfull(down[q]));
-				down[q] ! command, range
+				down[q] ! command, range;
+				RING_FOR(q)
 			:: else
 			fi
 		}
 		q = 0;
+all_shot:
 		command = NO_COMMAND;
 
 operation_step:
@@ -388,6 +404,59 @@ turn:
 		done = false }
 	od;
 
+#if SLEEP
+	/* operation_shoot(), and of it lane_leave(): between two looks at the loop's turn. */
+shoot:
+	atomic {
+		done = lanes[q].asleep;
+		lanes[q].woken = false;
+		if
+		:: !done -> goto shoot_awake
+		:: else
+		fi
+	}
+	atomic {
+#ifndef WRONG_SKIP_BUSY
+		done = (lanes[q].busy == 0 &&
+			!(RINGS && lanes[q].restless && HAS(range, RING_PAGE(q))));
+#endif
+		if
+		:: !done -> goto shoot_awake
+		:: else
+		fi
+	}
+	lanes[q].left = lanes[q].left | range;
+	atomic {
+#ifndef WRONG_SKIP_WOKEN
+		done = (lanes[q].asleep && !lanes[q].woken);
+#endif
+		MEET(LEFT_ASLEEP, done);
+		MEET(LEFT_AND_WOKEN, !done);
+		if
+		:: done -> goto shoot_next
+		:: else
+		fi
+	}
+shoot_awake:
+	atomic {
+		outstanding++;
+		assert(nfull(down[q]));
+		down[q] ! LANE_SHOOT, range;
+		RING_FOR(q);
+		goto shoot_next
+	}
+shoot_next:
+	atomic {
+		q++;
+		if
+		:: q < QUEUES -> goto shoot
+		:: else ->
+			q = 0;
+			goto all_shot
+		fi
+	}
+#endif
+
 	/* Where others may come in between, in the order of the above. */
 report_give_back:
 	lanes[q].report_posted = false;
@@ -405,6 +474,10 @@ report_give_back:
 
 	/* announce_answered(): Dekker with the hold of a request. */
 announce:
+	atomic {
+		before = answered;
+		answered = last_answered
+	}
 	atomic {
 		for (q : 0 .. QUEUES - 1) {
 			if

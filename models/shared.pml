@@ -43,6 +43,8 @@ chan back_reply = [ROOM] of { bool };
 
 /* Both sockets are closed, by whatever killed the front-end. */
 bool hung_up;
+/* The back-channel alone is. */
+bool back_lost;
 
 /*
  * Mailboxes (src/backend/mailbox.c): commands with the pages they are about, and
@@ -53,6 +55,13 @@ mtype:mail = { LANE_START, LANE_STOP, LANE_SHOOT, LANE_VIEW, LANE_LEAVE, WAKE, A
 	       REPORT };
 chan down[QUEUES] = [3] of { mtype:mail, byte };
 chan up = [2 * QUEUES] of { mtype:mail, byte, short };
+
+/* loop_post(): rings for who sleeps. */
+#if SLEEP
+#define RING_FOR(q)	lanes[q].rung = (lanes[q].rung || lanes[q].asleep)
+#else
+#define RING_FOR(q)	skip
+#endif
 
 /* The map (src/iotlb/iotlb.c): one writer, readers that see it before or after. */
 byte map[PAGES];
@@ -81,13 +90,21 @@ typedef lane {
 	bool kicked;
 
 	/* session and worker */
-	bool wake_posted, unhalt, holding, halted_seen, report_posted, report_wanted
+	bool wake_posted, unhalt, holding, halted_seen, report_posted, report_wanted;
+#if SLEEP
+	/* the worker's loop: what a turn that is counted tells, and its eventfd */
+	bool asleep, woken, rung;
+	/* what a sleeping lane may be left alone for, and what is left with it */
+	byte busy;
+	bool restless;
+	byte left
+#endif
 }
 lane lanes[QUEUES];
 
 /*
- * Situations that the scenarios must come to: with -DREACH=one of them that is an
- * error, which Spin must find.
+ * Situations that the scenarios must come to. A search says which it has met; with
+ * -DREACH=one of them that is an error, so that Spin shows the way there.
  */
 #define SHOT_WHILE_ISSUED	1
 #define FROZEN_WHILE_ISSUED	2
@@ -99,8 +116,25 @@ lane lanes[QUEUES];
 #define JAMMED			8
 #define DIED_IN_OPERATION	9
 #define UNSATISFIED		10
+#define LOST_WHILE_WAITING	11
+#define LEFT_ASLEEP		12
+#define LEFT_AND_WOKEN		13
 #ifdef REACH
 #define MEET(what, when)	assert(!((what) == REACH && (when)))
 #else
-#define MEET(what, when)	skip
+c_decl {
+	static char met[32];
+
+	static void meet(int what)
+	{
+		if (!met[what])
+			printf("met: %d\n", what);
+		met[what] = 1;
+	}
+};
+#define MEET(what, when) \
+	if \
+	:: (when) -> c_code { meet(what); } \
+	:: else \
+	fi
 #endif

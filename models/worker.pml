@@ -8,318 +8,6 @@
  * Where rings are not behind the IOMMU (RINGS 0) they are mapped for ever.
  */
 
-/* A chain's way; those ahead are told by the lane's two indices. */
-#define UNISSUED	0
-#define ISSUED		1
-#define HELD		2
-#define FREE		3
-
-typedef request {
-	byte state;
-	bool watched; /* a drain waits for it */
-	bool faulted; /* refused: only its status is wanted */
-	bool probed;
-	byte retries;
-	byte pointer[PAGES] /* while it is translated and issued */
-}
-
-#define IS_AHEAD	(next_issue < next_take)
-
-inline touch_ring()
-{
-	if
-	:: RINGS -> TOUCH(RING_PAGE(q), ring)
-	:: else
-	fi
-}
-
-/* request_put() and queue_publish(): the driver has it back. */
-inline request_put(i)
-{
-	touch_ring();
-	assert(!HAS(lanes[q].used, i));
-	assert(!requests[i].faulted || MAY_FAIL(q, i));
-	lanes[q].used = lanes[q].used | (1 << (i));
-	requests[i].state = FREE
-}
-
-/* queue_release_held() */
-inline release_held(all)
-{
-	d_step {
-		for (n : 0 .. REQUESTS - 1) {
-			if
-			:: requests[n].state == HELD && (all || slot_ticket[SLOT(q, n)] <= answered) ->
-				request_put(n)
-			:: else
-			fi
-		}
-		n = 0;
-		do
-		:: n < REQUESTS && requests[n].state != HELD -> n++
-		:: else -> break
-		od;
-		lanes[q].holding = lanes[q].holding && n < REQUESTS;
-		n = 0
-	}
-}
-
-/* vhu_request_complete(): the last access through its pointers has been. */
-inline request_complete(i)
-{
-	d_step {
-		for (n : 0 .. PAGES - 1) {
-			if
-			:: requests[i].pointer[n] ->
-				TOUCH(n, requests[i].pointer[n]);
-				requests[i].pointer[n] = 0
-			:: else
-			fi
-		}
-		n = 0;
-		requests[i].watched = false;
-#ifdef WRONG_PUBLISH_UNANSWERED
-		holds = false;
-#else
-		holds = (!stopping && !frozen && slot_ticket[SLOT(q, i)] > answered);
-#endif
-		if
-		:: !holds -> request_put(i)
-		:: else -> requests[i].state = HELD
-		fi
-	}
-}
-
-/* lane_drain(): what must end before the acknowledgement is marked. */
-inline lane_drain(order)
-{
-	d_step {
-		draining = order;
-#ifndef WRONG_CACHE_KEPT
-		for (n : 0 .. PAGES - 1) {
-			if
-			:: HAS(mask, n) -> cache[n] = 0
-			:: else
-			fi
-		}
-#endif
-#ifndef WRONG_RING_KEPT
-		frozen = serves && (order == LANE_VIEW ||
-				    (RINGS && ring && HAS(mask, RING_PAGE(q))));
-#endif
-		drained_busy = false;
-		for (n : 0 .. REQUESTS - 1) {
-			if
-			:: requests[n].state == ISSUED ->
-				drained_busy = frozen;
-				requests[n].watched = (frozen || (WANTS(q, n) & mask) != 0)
-			:: else
-			fi
-		}
-		n = 0
-	}
-}
-
-/* drain_finish(): the last access has ended. */
-inline drain_finish()
-{
-	if
-	:: frozen ->
-		owed = owed || drained_busy;
-		release_held(true);
-		d_step {
-			ring = 0;
-			frozen = false;
-			drained_busy = false;
-			due = true
-		}
-	:: else
-	fi;
-	draining = NO_COMMAND;
-	assert(nfull(up));
-	up ! ACKNOWLEDGE, q, 0
-}
-
-/* slot_take(): a verdict is taken once. */
-inline slot_take(i)
-{
-	d_step {
-		taken = slot_state[SLOT(q, i)];
-		if
-		:: taken != WAITING -> slot_state[SLOT(q, i)] = IDLE
-		:: else
-		fi
-	}
-}
-
-/* Of a hole in slot i; what is not in a report is not waited for. */
-inline report_add(i, page)
-{
-	if
-	:: reporting ->
-		holes = holes | (1 << HOLE(i, page));
-		slot_state[SLOT(q, i)] = WAITING
-	:: else
-	fi
-}
-
-inline report_send()
-{
-	if
-	:: reporting && holes ->
-		lanes[q].report_posted = true;
-		assert(nfull(up));
-		up ! REPORT, q, holes;
-		holes = 0
-	:: else
-	fi;
-	reporting = false
-}
-
-/* translate() of one page: the front cache, else the map, which fills it. */
-inline translate(i, page)
-{
-	if
-	:: cache[page] == 0 -> cache[page] = map[page]
-	:: else
-	fi;
-	requests[i].pointer[page] = cache[page];
-#ifdef WRONG_TRUST_REPLY
-	if
-	:: taken == FILLED -> requests[i].pointer[page] = given[page]
-	:: else
-	fi;
-#endif
-	if
-	:: requests[i].pointer[page] == 0 ->
-		holed = true;
-		report_add(i, page)
-	:: else
-	fi
-}
-
-/* request_take(): whether there was one, in found. */
-inline request_take()
-{
-	touch_ring();
-	found = (lanes[q].avail > next_take);
-	if
-	:: found ->
-		slot_state[SLOT(q, next_take)] = IDLE;
-		next_take++
-	:: else
-	fi
-}
-
-/*
- * Begins with chain k: head_advance() for the first of those ahead, probe() behind
- * one that waits. In p: the first page to translate, or DATA.
- */
-inline request_begin()
-{
-	p = DATA;
-	if
-	:: !blocked -> slot_take(k)
-	:: else
-	fi;
-	if
-	:: taken == WAITING -> blocked = true
-	:: taken != WAITING && blocked && requests[k].probed
-	:: else ->
-		requests[k].retries = requests[k].retries + (taken == RETRY);
-		requests[k].faulted = (requests[k].faulted || taken == REFUSED ||
-				       requests[k].retries > RETRIES);
-		translating = true;
-		if
-		:: !requests[k].faulted -> p = 0
-		:: else
-		fi
-	fi;
-	page_next()
-}
-
-inline page_next()
-{
-	do
-	:: p < DATA && !HAS(WANTS(q, k), p) -> p++
-	:: else -> break
-	od
-}
-
-/* All of its pages were looked up: it is issued, or parked without a pointer (V1). */
-inline request_end()
-{
-	if
-	:: translating && !holed && !blocked ->
-		requests[k].state = ISSUED;
-		next_issue++
-	:: translating && (holed || blocked) ->
-		for (n : 0 .. PAGES - 1) {
-			requests[k].pointer[n] = 0
-		}
-		n = 0;
-		requests[k].probed = (requests[k].probed || reporting);
-		blocked = true
-	:: else
-	fi;
-	holed = false;
-	translating = false;
-	taken = IDLE
-}
-
-/* stop_finish(): issued requests are done, what is ahead is rewound. */
-inline stop_finish()
-{
-	release_held(true);
-	d_step {
-		for (n : next_issue .. REQUESTS - 1) {
-			requests[n].faulted = false;
-			requests[n].probed = false;
-			requests[n].retries = 0
-		}
-		n = 0;
-		next_take = next_issue;
-		stopping = false;
-		serves = false;
-		ring = 0;
-		due = false;
-		owed = false;
-		halted = false
-	}
-	assert(nfull(up));
-	up ! ACKNOWLEDGE, q, next_take
-}
-
-/* lane_settle(): the end of each turn. */
-inline lane_settle()
-{
-	if
-	:: stopping || draining != NO_COMMAND ->
-		d_step {
-			for (n : 0 .. REQUESTS - 1) {
-#ifndef WRONG_REWIND_ISSUED
-				n_issued = n_issued + (requests[n].state == ISSUED);
-#endif
-#ifndef WRONG_ACK_EARLY
-				n_watched = n_watched + requests[n].watched;
-#endif
-			}
-			n = 0
-		}
-		if
-		:: stopping && n_issued == 0 -> stop_finish()
-		:: else
-		fi;
-		if
-		:: draining != NO_COMMAND && n_watched == 0 -> drain_finish()
-		:: else
-		fi;
-		n_issued = 0;
-		n_watched = 0
-	:: else
-	fi
-}
-
 proctype worker(byte q)
 {
 	/* The lane */
@@ -344,6 +32,14 @@ proctype worker(byte q)
 
 end:
 	do
+#if SLEEP
+	/* loop_run(): between any two turns, whether there is more to do or not */
+	:: lanes[q].asleep = true;
+		goto asleep
+	:: atomic { lanes[q].left != 0 ->
+		lane_forget() }
+#endif
+
 	/* lane_obey() and queue_woken() */
 	:: atomic { commands ? command, mask ->
 		if
@@ -400,7 +96,9 @@ end:
 			taken = IDLE;
 			goto pumped
 		:: taken == REFUSED ->
+#ifndef WRONG_HALT_UNSHOWN
 			lanes[q].halted_seen = true;
+#endif
 			goto take_refusal
 		:: else -> slot_take(RING_SLOT)
 		fi;
@@ -531,11 +229,42 @@ pumped:
 		:: else
 		fi;
 
+#if SLEEP
+		lanes[q].restless = (owed || IS_AHEAD);
+#endif
+
 settle:
 		command = NO_COMMAND;
 		mask = 0;
 		lane_settle() }
 	od;
+
+#if SLEEP
+	/* fall_asleep(), a look at what came before that, and sleep */
+asleep:
+#ifndef WRONG_SLEEP_UNCHECKED
+	if
+	:: len(commands) > 0 || lanes[q].left != 0 || (serves && due) -> goto wake
+	:: else
+	fi;
+#endif
+end_asleep:
+	atomic {
+		lanes[q].rung || (serves && lanes[q].kicked) || requests[0].state == ISSUED ||
+			requests[1 % REQUESTS].state == ISSUED ||
+			requests[2 % REQUESTS].state == ISSUED -> lanes[q].rung = false
+	}
+	/* wake_up(), and what was left with the lane, before anything else */
+wake:
+	atomic {
+		lanes[q].asleep = false;
+		lanes[q].woken = true
+	}
+#ifndef WRONG_WAKE_UNFORGOTTEN
+	atomic { lane_forget() }
+#endif
+	goto end;
+#endif
 
 	/* Where others may come in between, in the order of the above. */
 woken:
@@ -550,8 +279,15 @@ woken:
 		goto settle
 	}
 take_refusal:
+#ifdef WRONG_HALT_UNSHOWN
+	slot_take(RING_SLOT);
+#endif
 	atomic {
+#ifdef WRONG_HALT_UNSHOWN
+		lanes[q].halted_seen = true;
+#else
 		slot_take(RING_SLOT);
+#endif
 		if
 		:: taken == REFUSED -> halted = true
 		:: else -> lanes[q].halted_seen = false

@@ -205,7 +205,7 @@ SUITES = [
   Suite('api', script('api-pages', '--check'), 'every public function is described whole'),
   Suite('format', format_, 'house style of C', 'clang-format-14'),
   Suite('model', model, 'every order of steps of session, workers and front-end, in a model',
-        'spin gcc'),
+        'spin gcc', limit=600),
   Suite('gcc', tests('gcc', *WITHOUT_OTHERS), 'build as released, every warning an error; '
         'unit and session tests', 'gcc meson ninja @cmocka'),
   Suite('clang', tests('clang', *WITHOUT_OTHERS), 'the same by clang',
