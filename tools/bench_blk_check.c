@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "bench_blk.h"
+#include "pattern.h"
 
 #define CLAIMED UINT32_C(0x80000000)
 
@@ -39,43 +40,18 @@ uint64_t bench_check_claim(struct bench_check *check, uint64_t block)
 	return block;
 }
 
-static uint64_t mix(uint64_t x)
+static uint64_t key_of(const struct bench_check *check, const struct blk_slot *slot)
 {
-	x = (x ^ x >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
-	return x ^ x >> 32;
-}
+	uint64_t x = pattern_mix(check->seed + UINT64_C(0x9e3779b97f4a7c15));
 
-/* The words of a block are mix(first), mix(first + 1) and so on. */
-static uint64_t first_word(const struct bench_check *check, const struct blk_slot *slot)
-{
-	uint64_t x = mix(check->seed + UINT64_C(0x9e3779b97f4a7c15));
-
-	x = mix(x ^ (slot->block + 1) * UINT64_C(0x94d049bb133111eb));
-	return x + (uint64_t)slot->generation * UINT64_C(0x9e3779b97f4a7c15);
+	x = pattern_mix(x ^ (slot->block + 1) * UINT64_C(0x94d049bb133111eb));
+	return pattern_mix(x + slot->generation);
 }
 
 void bench_check_fill(struct bench_check *check, struct blk_slot *slot)
 {
-	uint64_t *words = slot->data, first;
-
 	slot->generation = (check->generations[slot->block] & ~CLAIMED) + 1;
-	first = first_word(check, slot);
-	for (uint32_t i = 0; i < check->bytes / sizeof(*words); i++)
-		words[i] = mix(first + i);
-}
-
-static uint64_t differing_bytes(const struct bench_check *check, const struct blk_slot *slot)
-{
-	const uint64_t *words = slot->data, first = first_word(check, slot);
-	uint64_t n = 0;
-
-	for (uint32_t i = 0; i < check->bytes / sizeof(*words); i++) {
-		uint64_t difference = words[i] ^ mix(first + i);
-
-		for (; difference; difference >>= 8)
-			n += (difference & 0xff) != 0;
-	}
-	return n;
+	pattern_fill(slot->data, check->bytes, key_of(check, slot));
 }
 
 uint64_t bench_check_done(struct bench_check *check, struct blk_slot *slot)
@@ -88,5 +64,5 @@ uint64_t bench_check_done(struct bench_check *check, struct blk_slot *slot)
 		return 0;
 	}
 	slot->generation = *generation;
-	return differing_bytes(check, slot);
+	return pattern_differs(slot->data, check->bytes, key_of(check, slot));
 }

@@ -79,10 +79,10 @@ static void *at(const struct blk_driver *driver, uint64_t gpa, uint64_t len)
 	return vhu_guestmem_ptr(driver->config.mem, gpa, len);
 }
 
-static int map(struct blk_driver *driver, uint64_t iova, uint64_t gpa, uint64_t len, uint8_t perm)
+static struct vhu_mapping mapping(const struct blk_driver *driver, uint64_t iova, uint64_t gpa,
+                                  uint64_t len, uint8_t perm)
 {
-	return vhu_iommu_map(driver->config.iommu, iova, len, (uintptr_t)at(driver, gpa, len),
-	                     perm);
+	return (struct vhu_mapping){ iova, len, (uintptr_t)at(driver, gpa, len), perm };
 }
 
 /* Ring, then a page for each request's header and status, then data. */
@@ -126,8 +126,8 @@ static int start_queue(struct blk_driver *driver)
 	int error = 0;
 
 	if (config->iommu)
-		error = map(driver, config->iova, driver->ring_gpa, driver->ring_bytes,
-		            VHU_PERM_RW);
+		error = vhu_iommu_map(config->iommu, config->iova, driver->ring_bytes,
+		                      (uintptr_t)mem, VHU_PERM_RW);
 	return error ? error : vhu_vq_start(config->frontend, &vq, &driver->vq);
 }
 
@@ -229,22 +229,23 @@ static void fill_meta(struct blk_driver *driver, const struct slot *slot)
 	*status = 0xff; /* no status there is */
 }
 
+/* Header, data and status, of exactly their sizes. */
 static int map_io(struct blk_driver *driver, const struct slot *slot)
 {
 	const struct blk_io *io = &slot->io;
-	uint64_t iova = slot->window + DATA_OFFSET;
-	int error = map(driver, slot->window + HEADER_OFFSET, slot->meta + HEADER_OFFSET,
-	                sizeof(struct virtio_blk_outhdr), VHU_PERM_READ);
+	uint8_t perm = device_writes(io) ? VHU_PERM_WRITE : VHU_PERM_READ;
+	struct vhu_mapping mappings[BLK_PAGES_MAX + 2] = {
+		mapping(driver, slot->window + HEADER_OFFSET, slot->meta + HEADER_OFFSET,
+		        sizeof(struct virtio_blk_outhdr), VHU_PERM_READ),
+		mapping(driver, slot->window + STATUS_OFFSET, slot->meta + STATUS_OFFSET, 1,
+		        VHU_PERM_WRITE),
+	};
+	unsigned n = 2;
 
-	if (!error)
-		error = map(driver, slot->window + STATUS_OFFSET, slot->meta + STATUS_OFFSET, 1,
-		            VHU_PERM_WRITE);
-	if (io->data_unmapped)
-		return error;
-	for (unsigned i = 0; i < io->pages && !error; i++, iova += BLK_PAGE)
-		error = map(driver, iova, io->frames[i], BLK_PAGE,
-		            device_writes(io) ? VHU_PERM_WRITE : VHU_PERM_READ);
-	return error;
+	for (unsigned i = 0; i < io->pages && !io->data_unmapped; i++)
+		mappings[n++] = mapping(driver, slot->window + DATA_OFFSET + i * UINT64_C(4096),
+		                        io->frames[i], BLK_PAGE, perm);
+	return vhu_iommu_map_batch(driver->config.iommu, mappings, n, NULL);
 }
 
 static int unmap_io(struct blk_driver *driver, const struct slot *slot)

@@ -17,6 +17,7 @@
 
 #include "child.h"
 #include "cli.h"
+#include "number.h"
 #include "progress.h"
 
 #define MIB             (UINT64_C(1) << 20)
@@ -41,30 +42,6 @@ static void on_signal(int number)
 	stop = number;
 }
 
-static int parse_size(const char *text, uint64_t *ret)
-{
-	static const char units[] = "KMGT";
-	const char *unit;
-	uint64_t size;
-	char *end;
-
-	errno = 0;
-	size = strtoull(text, &end, 10);
-	if (errno || end == text || *text == '-' || size > SIZE_MOST)
-		return -EINVAL;
-	if (*end) {
-		unit = strchr(units, *end & ~0x20);
-		if (!unit || end[1] || size > SIZE_MOST >> (10 * (unit - units + 1)))
-			return -EINVAL;
-		size <<= 10 * (unit - units + 1);
-	}
-	size = (size + DEMO_IO_BYTES - 1) / DEMO_IO_BYTES * DEMO_IO_BYTES;
-	if (size < DEMO_SIZE_LEAST || size > SIZE_MOST)
-		return -EINVAL;
-	*ret = size;
-	return 0;
-}
-
 enum { OPTION_DAEMON = 256, OPTION_SIZE, OPTION_JSON };
 
 static const struct argp_option option_table[] = {
@@ -82,12 +59,16 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case OPTION_DAEMON: snprintf(options->daemon, sizeof(options->daemon), "%s", arg); return 0;
 	case OPTION_SIZE:
-		if (parse_size(arg, &options->size))
+		if (number_parse_size(arg, DEMO_SIZE_LEAST, SIZE_MOST, &options->size))
 			argp_error(state, "--size=%s: not a size from %lluK to 1T", arg,
 			           (unsigned long long)(DEMO_SIZE_LEAST >> 10));
 		return 0;
 	case OPTION_JSON: options->json = true; return 0;
 	case ARGP_KEY_ARG: argp_error(state, "%s: what for?", arg); return 0;
+	case ARGP_KEY_END:
+		/* Whole requests. */
+		options->size = (options->size + DEMO_IO_BYTES - 1) / DEMO_IO_BYTES * DEMO_IO_BYTES;
+		return 0;
 	default: return ARGP_ERR_UNKNOWN;
 	}
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "demo.h"
+#include "pattern.h"
 #include "progress.h"
 
 /* How long a request may take before something is wrong. */
@@ -14,35 +15,15 @@
 #define MIB         1048576.0
 #define CANARY      0xc5
 
-/* Word @i of the disk; no two pages are alike. */
-static uint64_t pattern(uint64_t i)
-{
-	uint64_t x = (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
-
-	x = (x ^ x >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
-	return x ^ x >> 32;
-}
-
+/* Byte by byte of the disk, so that no two pages are alike. */
 static void fill_page(void *page, uint64_t disk_offset)
 {
-	uint64_t *words = page;
-
-	for (unsigned i = 0; i < BLK_PAGE / sizeof(*words); i++)
-		words[i] = pattern(disk_offset / sizeof(*words) + i);
+	pattern_fill(page, BLK_PAGE, disk_offset / sizeof(uint64_t));
 }
 
-static unsigned differing_bytes(const void *page, uint64_t disk_offset)
+static uint64_t differing_bytes(const void *page, uint64_t disk_offset)
 {
-	const uint64_t *words = page;
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < BLK_PAGE / sizeof(*words); i++) {
-		uint64_t difference = words[i] ^ pattern(disk_offset / sizeof(*words) + i);
-
-		for (; difference; difference >>= 8)
-			n += (difference & 0xff) != 0;
-	}
-	return n;
+	return pattern_differs(page, BLK_PAGE, disk_offset / sizeof(uint64_t));
 }
 
 /* Why the front-end failed, if it was the front-end. */
@@ -219,7 +200,7 @@ static void judge(struct demo *demo, const struct blk_io *io, struct demo_refusa
 }
 
 /* Reads the first page of the disk, and says how many bytes are not as written. */
-static int read_first(struct demo *demo, uint64_t *ret_frame, unsigned *ret_differing)
+static int read_first(struct demo *demo, uint64_t *ret_frame, uint64_t *ret_differing)
 {
 	struct blk_io *io = blk_io_prepare(demo->driver, VIRTIO_BLK_T_IN, 0, 1);
 	int error = io ? submit(demo, io) : -ENOMEM;
@@ -239,7 +220,7 @@ static int read_first(struct demo *demo, uint64_t *ret_frame, unsigned *ret_diff
 /* The disk is to be written from an address that was never mapped. */
 static int refuse_unmapped(struct demo *demo, struct demo_refusal *refusal)
 {
-	unsigned differing;
+	uint64_t differing;
 	struct blk_io *io;
 	uint64_t frame;
 	int error;
@@ -263,7 +244,7 @@ static int refuse_unmapped(struct demo *demo, struct demo_refusal *refusal)
 static int refuse_unmapped_again(struct demo *demo, struct demo_refusal *refusal)
 {
 	const unsigned char *old;
-	unsigned differing;
+	uint64_t differing;
 	struct blk_io *io;
 	uint64_t frame;
 	int error;

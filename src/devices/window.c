@@ -25,7 +25,7 @@
 #define SEEN 16384u
 /* A copy that took longer has slept; after it, none for so many times as long. */
 #define SLOW_NS INT64_C(8000000)
-#define PAUSE   50
+#define PAUSE   10
 #define WINDOWS 8u
 
 /* What was in the page cache of a chunk when it was looked at. */
