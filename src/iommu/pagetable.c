@@ -221,26 +221,29 @@ static void unite(struct pagetable *table, uint64_t start)
 	remove_at(table, &place);
 }
 
-/* How a grant finds what it is about. */
+/* What a grant leaves to be done. */
 struct prospect {
-	bool cut;   /* something goes beyond the range and does not hold alike */
+	bool cut;   /* something goes beyond the range, of which only a part is granted */
 	bool parts; /* there are parts of mappings, which may become one */
 };
 
-static struct prospect look_at(const struct pagetable *table, struct range iova, uint64_t holder)
+/* Grants what lies in the range whole, which is mostly all there is. */
+static struct prospect grant_whole(struct pagetable *table, struct range iova, uint64_t holder)
 {
 	struct prospect prospect = { 0 };
 	struct rangetree_place place;
 	bool more = first_in(table, iova, &place);
 
 	while (more) {
-		const struct rangetree_value *value = rangetree_value(&place);
+		struct rangetree_value *value = rangetree_value(&place);
 
 		prospect.parts |= value->joined;
 		if (rangetree_start(&place) > iova.last)
 			break;
-		if (!value->hidden && !(value->holders & holder))
-			prospect.cut |= !range_contains(iova, range_of(&place));
+		if (range_contains(iova, range_of(&place)))
+			value->holders |= value->hidden ? 0 : holder;
+		else if (!value->hidden && !(value->holders & holder))
+			prospect.cut = true;
 		more = rangetree_next(&place);
 	}
 	return prospect;
@@ -276,7 +279,7 @@ static void unite_all(struct pagetable *table, struct range iova)
 
 void pagetable_grant(struct pagetable *table, struct range iova, uint64_t holder)
 {
-	struct prospect prospect = look_at(table, iova, holder);
+	struct prospect prospect = grant_whole(table, iova, holder);
 
 	if (prospect.cut && has_room(table)) {
 		cut(table, iova.start, true);
@@ -284,7 +287,8 @@ void pagetable_grant(struct pagetable *table, struct range iova, uint64_t holder
 			cut(table, iova.last + 1, true);
 		prospect.parts = true;
 	}
-	grant_each(table, iova, holder);
+	if (prospect.cut)
+		grant_each(table, iova, holder);
 	if (prospect.parts)
 		unite_all(table, iova);
 }

@@ -16,10 +16,12 @@
 #define HEIGHT_MAX 24u
 #define SPARE_MAX  64u
 
+#define CACHE_LINE 64u
+
 struct rangetree_node {
 	unsigned n;
 	struct rangetree_node *next, *prev; /* leaves; next also of what is spare */
-	uint64_t keys[ORDER];
+	_Alignas(CACHE_LINE) uint64_t keys[ORDER];
 	union {
 		struct rangetree_value values[ORDER];
 		struct rangetree_node *children[ORDER];
@@ -62,7 +64,7 @@ int rangetree_reserve(struct rangetree *tree, unsigned insertions)
 	const unsigned wanted = insertions * (tree->height + insertions + 1);
 
 	while (tree->n_spare < wanted) {
-		struct rangetree_node *node = malloc(sizeof(*node));
+		struct rangetree_node *node = aligned_alloc(CACHE_LINE, sizeof(*node));
 
 		if (!node)
 			return -ENOMEM;
@@ -96,6 +98,17 @@ static void node_drop(struct rangetree *tree, struct rangetree_node *node)
 	tree->n_spare++;
 }
 
+/*
+ * Among many nodes a walk is as long as memory takes: all that a search may look at is
+ * fetched at once.
+ */
+static void fetch(const struct rangetree_node *node)
+{
+	__builtin_prefetch(node);
+	for (unsigned i = 0; i < ORDER; i += CACHE_LINE / sizeof(node->keys[0]))
+		__builtin_prefetch(&node->keys[i]);
+}
+
 /* How many keys are at or below @key. */
 static unsigned rank(const struct rangetree_node *node, uint64_t key)
 {
@@ -125,6 +138,7 @@ static struct rangetree_node *descend(const struct rangetree *tree, uint64_t key
 		path->node[level] = node;
 		path->at[level] = at ? at - 1 : 0;
 		node = node->children[path->at[level]];
+		fetch(node);
 	}
 	path->node[0] = node;
 	return node;
@@ -335,6 +349,7 @@ bool rangetree_find_below(const struct rangetree *tree, uint64_t addr, struct ra
 	for (unsigned level = tree->height; level; level--) {
 		at = rank(node, addr);
 		node = node->children[at ? at - 1 : 0];
+		fetch(node);
 	}
 	at = rank(node, addr);
 	/* Its bound may be below its first key by now. */
