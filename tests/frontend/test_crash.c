@@ -271,7 +271,7 @@ static void run(uint64_t features, bool listen)
 	tear_down(&f);
 }
 
-static void each_request_comes_back_once_whoever_dies(void **state)
+static void E5_each_request_comes_back_once_whoever_dies(void **state)
 {
 	static const uint64_t features[] = { 0, EVENT_IDX | INDIRECT, PLATFORM,
 		                             PLATFORM | EVENT_IDX,
@@ -288,7 +288,7 @@ static void each_request_comes_back_once_whoever_dies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_request_comes_back_once_whoever_dies),
+		cmocka_unit_test(E5_each_request_comes_back_once_whoever_dies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -447,7 +447,7 @@ static unsigned live(fake_script *script, unsigned at)
 	return atomic_load(&messages);
 }
 
-static void no_misbehaviour_at_any_message_does_harm(void **state)
+static void E3_no_misbehaviour_at_any_message_does_harm(void **state)
 {
 	/* Before the census: a sanitizer starts a thread of its own with the first. */
 	unsigned n = live(NULL, 0);
@@ -467,7 +467,7 @@ static void no_misbehaviour_at_any_message_does_harm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_misbehaviour_at_any_message_does_harm),
+		cmocka_unit_test(E3_no_misbehaviour_at_any_message_does_harm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -136,12 +136,12 @@ static void run_all(unsigned zones, bool threads)
 	}
 }
 
-static void E1_E2_the_device_reaches_what_is_mapped_and_nothing_else(void **state)
+static void E1_the_device_reaches_what_is_mapped_and_nothing_else(void **state)
 {
 	run_all(1, false);
 }
 
-static void E2_E3_two_threads_map_and_unmap_while_a_third_serves_misses(void **state)
+static void E4_two_threads_map_and_unmap_while_a_third_serves_misses(void **state)
 {
 	run_all(2, true);
 }
@@ -149,8 +149,8 @@ static void E2_E3_two_threads_map_and_unmap_while_a_third_serves_misses(void **s
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(E1_E2_the_device_reaches_what_is_mapped_and_nothing_else),
-		cmocka_unit_test(E2_E3_two_threads_map_and_unmap_while_a_third_serves_misses),
+		cmocka_unit_test(E1_the_device_reaches_what_is_mapped_and_nothing_else),
+		cmocka_unit_test(E4_two_threads_map_and_unmap_while_a_third_serves_misses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,7 +99,7 @@ static int begin(void **state)
 	return 0;
 }
 
-static void everything_is_told_once_more(void **state)
+static void E5_everything_is_told_once_more(void **state)
 {
 	static const uint64_t without[] = { 0, VHU_BIT(VHU_PROTOCOL_F_CONFIGURE_MEM_SLOTS) |
 		                                       VHU_BIT(VHU_PROTOCOL_F_STATUS) };
@@ -199,7 +199,7 @@ static void one_that_offers_less_will_not_do_and_the_next_may(void **state)
 	census_check(before);
 }
 
-static void death_at_each_message_of_a_replay_is_survived(void **state)
+static void E5_death_at_each_message_of_a_replay_is_survived(void **state)
 {
 	struct census before = census_take();
 	unsigned n = 1;
@@ -238,7 +238,7 @@ static int miss_one(struct fake *fake, const struct message *request)
 }
 
 /* What the dead were given need not be taken back, and what only they had exposed is free. */
-static void E2_the_dead_hold_nothing(void **state)
+static void E5_the_dead_hold_nothing(void **state)
 {
 	for (unsigned exposed = 0; exposed < 2; exposed++) {
 		struct fixture f;
@@ -336,12 +336,12 @@ static void a_listening_front_end_waits_for_its_back_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(everything_is_told_once_more),
+		cmocka_unit_test(E5_everything_is_told_once_more),
 		cmocka_unit_test(a_back_end_that_is_gone_is_noticed_and_replaced),
 		cmocka_unit_test(a_back_end_may_be_left),
 		cmocka_unit_test(one_that_offers_less_will_not_do_and_the_next_may),
-		cmocka_unit_test(death_at_each_message_of_a_replay_is_survived),
-		cmocka_unit_test(E2_the_dead_hold_nothing),
+		cmocka_unit_test(E5_death_at_each_message_of_a_replay_is_survived),
+		cmocka_unit_test(E5_the_dead_hold_nothing),
 		cmocka_unit_test(wrong_sockets_change_nothing),
 		cmocka_unit_test(a_listening_front_end_waits_for_its_back_end),
 	};

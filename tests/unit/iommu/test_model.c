@@ -299,7 +299,7 @@ static void run(enum vhu_iommu_policy policy, unsigned steps)
 	free(model);
 }
 
-static void E1_E2_devices_hold_what_is_mapped_and_nothing_else(void **state)
+static void E1_devices_hold_what_is_mapped_and_nothing_else(void **state)
 {
 	const char *text = getenv("VHU_TEST_STEPS");
 	unsigned steps = text ? (unsigned)atol(text) : 500000;
@@ -311,7 +311,7 @@ static void E1_E2_devices_hold_what_is_mapped_and_nothing_else(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(E1_E2_devices_hold_what_is_mapped_and_nothing_else),
+		cmocka_unit_test(E1_devices_hold_what_is_mapped_and_nothing_else),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
