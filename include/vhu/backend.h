@@ -32,6 +32,9 @@ struct vhu_worker;
  *	or @n_workers 0: the server's own thread
  * @n_workers: number of @workers
  * @iotlb_entries: bound of the device IOTLB in entries; 0: 1,048,576
+ * @poll_us: for so many microseconds a thread that serves queues goes on looking
+ *	at them before it sleeps, and has drivers not kick meanwhile; 0: it sleeps
+ *	at once. Such a thread has a CPU for itself, or should have
  * @no_iommu: do not offer VIRTIO_F_ACCESS_PLATFORM
  * @no_miss_hints: send misses with size 0 (rule S3)
  * @session_end: called when a front-end has gone and everything of it has been
@@ -43,6 +46,7 @@ struct vhu_server_config {
 	struct vhu_worker **workers;
 	unsigned n_workers;
 	uint64_t iotlb_entries;
+	uint32_t poll_us;
 	bool no_iommu;
 	bool no_miss_hints;
 	void (*session_end)(struct vhu_server *server, void *opaque);
@@ -137,6 +141,9 @@ int vhu_server_fd(const struct vhu_server *server);
  * vhu_server_run - do what there is to do.
  * @server: a server
  * @timeout_ms: how long to wait for something: 0 not at all, -1 for ever
+ *
+ * With poll_us and a @timeout_ms that is not 0 it looks at the queues meanwhile,
+ * and may return though there is more to do, every 10 ms or so.
  *
  * Context: one thread, always the same; blocks for @timeout_ms at the most
  * beside what the device's functions take.

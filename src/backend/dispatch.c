@@ -118,20 +118,24 @@ static void session_answer(struct session *session, const struct vhu_header *hea
                            const char *why)
 {
 	const struct message_spec *spec = message_spec(MESSAGE_MAIN, header->request);
-	const char *name = message_name(MESSAGE_MAIN, header->request);
 	bool own_reply = spec && spec->reply == MESSAGE_REPLY_ALWAYS;
+	const char *name = "";
 	struct message reply;
 
 	if (!result && !wants_ack(session, header))
 		return;
-	message_init(&reply, header->request);
-	if (result)
+	/* No more of it is sent than is set: most replies are acknowledgements. */
+	reply.header.request = header->request;
+	reply.payload.u64 = result != 0;
+	reply.n_fds = 0;
+	if (result) {
+		name = message_name(MESSAGE_MAIN, header->request);
 		log_warning(session->subject, "%s refused: %s", name, why);
+	}
 	if (header->request == VHU_FE_GET_CONFIG) {
 		/* The specification's error reply: no payload. */
 		session_reply(session, &reply, 0);
 	} else if (!own_reply && wants_ack(session, header)) {
-		reply.payload.u64 = result != 0;
 		session_reply(session, &reply, sizeof(reply.payload.u64));
 	} else {
 		session_close(session,
@@ -162,7 +166,8 @@ void session_finish(struct session *session, int result)
 	/* One that has its own reply has sent it by now. */
 	if (result ||
 	    message_spec(MESSAGE_MAIN, operation->request.request)->reply != MESSAGE_REPLY_ALWAYS)
-		session_answer(session, &operation->request, result, strerror(-result));
+		session_answer(session, &operation->request, result,
+		               result ? strerror(-result) : "");
 	if (!session->reading)
 		loop_schedule(session->loop, &session->work);
 }
@@ -232,6 +237,7 @@ static bool session_read_one(struct session *session)
 		session_handle(session, &message);
 		/* Lanes of this thread may have acknowledged already. */
 		mailbox_drain(&session->reports);
+		operation_await(session);
 		return true;
 	}
 	if (r == 0)

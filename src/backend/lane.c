@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 
 #include "backend/request.h"
 #include "memory/sigbus.h"
@@ -36,9 +37,134 @@ static void lane_run(struct loop_task *task)
 	lane_settle(lane);
 }
 
+/* Whether the ring's memory is still needed for what was issued. */
+static bool queue_is_busy(const struct vhu_queue *queue)
+{
+	return queue->n_issued || queue->n_put || !list_is_empty(&queue->held);
+}
+
+/*
+ * Of a queue that is busy nothing was counted as forgotten: a LANE_SHOOT follows,
+ * which waits for it.
+ */
+static void forget(struct lane *lane, struct range range)
+{
+	struct list *node;
+
+	translate_forget(&lane->view, range);
+	list_for_each (node, &lane->queues) {
+		struct vhu_queue *queue = container_of(node, struct vhu_queue, node);
+
+		retain_forget(&queue->retain, range);
+		if (queue_is_busy(queue) || !vring_is_mapped(&queue->ring) ||
+		    !vring_parts_in(&queue->ring, range))
+			continue;
+		queue_rest(queue);
+		vring_unmap(&queue->ring);
+		if (queue->owed || queue->n_ahead)
+			queue_schedule(queue);
+	}
+}
+
+static void lane_forget(struct loop_post *post)
+{
+	struct lane *lane = container_of(post, struct lane, forget_post);
+	struct range range;
+
+	while (forget_take(&lane->forget, &range))
+		forget(lane, range);
+}
+
+enum lane_left lane_leave(struct lane *lane, struct range range, bool of_ring)
+{
+	const struct loop *loop = lane->loop;
+	unsigned turn = loop_turn(loop);
+
+	if (lane->commands.shared_thread)
+		return LANE_BUSY;
+	if (loop_turn_is_asleep(turn)) {
+		/* acquire: what was done with them is done, and the turn is read behind this */
+		if (atomic_load_explicit(&lane->busy, memory_order_acquire) ||
+		    (of_ring && atomic_load_explicit(&lane->restless, memory_order_acquire)))
+			return LANE_BUSY;
+		forget_put(&lane->forget, range);
+		loop_leave(lane->loop, &lane->forget_post);
+		/*
+		 * The same turn: those numbers were those of this sleep, and whatever
+		 * ends it, the lane forgets first.
+		 */
+		if (loop_turn(loop) == turn)
+			return LANE_LEFT;
+	}
+	return atomic_load_explicit(&loop->cpu, memory_order_relaxed) == sched_getcpu() ? LANE_BUSY
+	                                                                                : LANE_NEAR;
+}
+
 void lane_schedule(struct lane *lane)
 {
 	loop_schedule(lane->loop, &lane->task);
+}
+
+static uint64_t requests_of(const struct lane *lane)
+{
+	return atomic_load_explicit(&lane->counters.requests, memory_order_relaxed);
+}
+
+/* The rings themselves are looked at, so that nobody has to kick. */
+static unsigned lane_look_around(struct loop_poller *poller)
+{
+	struct lane *lane = container_of(poller, struct lane, poller);
+	uint64_t before = requests_of(lane);
+	struct list *node;
+	bool found = false;
+
+	poller->keen = false;
+	list_for_each (node, &lane->queues) {
+		struct vhu_queue *queue = container_of(node, struct vhu_queue, node);
+
+		if (queue_has_work(queue)) {
+			queue->owed = true;
+			queue_pump(queue);
+			found = true;
+		}
+		/* The device tells of a completion by its fd. */
+		poller->keen |= queue->n_issued && queue->watch.fd >= 0;
+	}
+	if (!found)
+		return 0;
+	lane_settle(lane);
+	return (unsigned)(requests_of(lane) - before) + 1;
+}
+
+static bool lane_rest(struct loop_poller *poller)
+{
+	struct lane *lane = container_of(poller, struct lane, poller);
+	struct list *node;
+	bool rests = true;
+
+	list_for_each (node, &lane->queues) {
+		struct vhu_queue *queue = container_of(node, struct vhu_queue, node);
+
+		if (queue_rest(queue))
+			continue;
+		queue_schedule(queue);
+		rests = false;
+	}
+	return rests;
+}
+
+void lane_add_queue(struct lane *lane, struct vhu_queue *queue)
+{
+	if (list_is_empty(&lane->queues) && lane->poll_ns)
+		loop_add_poller(lane->loop, &lane->poller, lane->poll_ns);
+	list_append(&lane->queues, &queue->node);
+}
+
+void lane_remove_queue(struct lane *lane, struct vhu_queue *queue)
+{
+	list_remove(&queue->node);
+	if (list_is_empty(&lane->queues) && lane->poll_ns)
+		loop_remove_poller(lane->loop, &lane->poller);
 }
 
 int lane_init(struct lane *lane, struct loop *loop, bool shared_thread, struct mailbox *reports,
@@ -52,6 +178,8 @@ int lane_init(struct lane *lane, struct loop *loop, bool shared_thread, struct m
 		.answered = answered,
 		.pressure = pressure,
 		.task.run = lane_run,
+		.forget_post.run = lane_forget,
+		.poller = { .look = lane_look_around, .rest = lane_rest },
 		.faults_seen = sigbus_faults(),
 	};
 	list_init(&lane->queues);
@@ -71,6 +199,7 @@ static void lane_detach(struct lane *lane)
 {
 	assert(list_is_empty(&lane->queues));
 	loop_cancel(&lane->task);
+	loop_unpost(lane->loop, &lane->forget_post);
 	mailbox_done(&lane->commands);
 }
 
@@ -91,7 +220,7 @@ static bool must_end(const struct lane_command *command, const struct vhu_queue 
 
 static void drain_queue(struct lane *lane, struct lane_command *command, struct vhu_queue *queue)
 {
-	bool all = command->order == LANE_VIEW;
+	bool all = command->order == LANE_VIEW, frozen;
 	struct list *node;
 
 	/*
@@ -100,8 +229,12 @@ static void drain_queue(struct lane *lane, struct lane_command *command, struct 
 	 * all goes, a ring that is not mapped may not be mapped either: it would be
 	 * through the old view, and nobody would wait for what it issued.
 	 */
-	queue->frozen = all || (vring_is_mapped(&queue->ring) &&
-	                        vring_parts_in(&queue->ring, command->range));
+	frozen = all ||
+	         (vring_is_mapped(&queue->ring) && vring_parts_in(&queue->ring, command->range));
+	/* If it is idle it may not be looked at again before its next kick (S7). */
+	if (frozen)
+		queue_rest(queue);
+	queue->frozen = frozen;
 	queue->drained_busy = queue->frozen && queue->n_issued;
 	if (all)
 		retain_clear(&queue->retain);
@@ -128,6 +261,7 @@ static void lane_drain(struct lane *lane, struct lane_command *command)
 		translate_forget(&lane->view, command->range);
 	list_for_each (node, &lane->queues)
 		drain_queue(lane, command, container_of(node, struct vhu_queue, node));
+	atomic_store_explicit(&lane->drains, lane->drain_left > 0, memory_order_relaxed);
 	lane_settle(lane);
 }
 
@@ -138,6 +272,7 @@ static void drain_finish(struct lane *lane)
 	struct list *node;
 
 	lane->draining = NULL;
+	atomic_store_explicit(&lane->drains, false, memory_order_relaxed);
 	list_for_each (node, &lane->queues) {
 		struct vhu_queue *queue = container_of(node, struct vhu_queue, node);
 
@@ -210,6 +345,7 @@ void lane_settle(struct lane *lane)
 
 static void lane_stop(struct lane *lane, struct lane_command *command)
 {
+	queue_rest(command->queue);
 	command->queue->stopping = command;
 	lane_settle(lane);
 }

@@ -8,6 +8,9 @@
  * A command travels down to the lane and comes back up as its acknowledgement,
  * possibly much later: whoever must be drained is drained in between. A session
  * has at most one command per lane under way (see operation.h).
+ *
+ * A lane that sleeps with nothing issued needs no command to forget a range: the
+ * range is left with it (lane_leave(); docs/threads.md has the proof).
  */
 #ifndef BACKEND_LANE_H
 #define BACKEND_LANE_H
@@ -16,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backend/forget.h"
 #include "backend/mailbox.h"
 #include "base/range.h"
 #include "memory/translate.h"
@@ -100,6 +104,15 @@ static inline void counter_add(_Atomic uint64_t *counter, uint64_t n)
 	                      memory_order_relaxed);
 }
 
+/* The same, for what the session concludes from a lower number: the lane is done with it. */
+static inline void gauge_add(_Atomic unsigned *gauge, int n)
+{
+	unsigned now = atomic_load_explicit(gauge, memory_order_relaxed);
+
+	/* release: what was done with it; pairs with lane_leave() */
+	atomic_store_explicit(gauge, now + (unsigned)n, memory_order_release);
+}
+
 struct lane {
 	struct loop *loop;       /* the worker's */
 	struct mailbox commands; /* any thread posts */
@@ -113,10 +126,23 @@ struct lane {
 	struct translate_view ring_view; /* of rings, without */
 	struct list queues;
 	struct loop_task task; /* pumps the queues that are due */
+	struct loop_poller poller;
+	uint64_t poll_ns; /* how long rings are looked at before the sleep; constant */
 
 	/* The SHOOT or VIEW under way, and the issued requests it waits for. */
 	struct lane_command *draining;
 	unsigned drain_left;
+	_Atomic bool drains; /* there are such requests; a hint for the session */
+
+	/* Ranges to forget before anything else is done. */
+	struct forget forget;
+	struct loop_post forget_post;
+	/*
+	 * Written by the lane, read by the session between two looks at the loop's
+	 * turn: requests issued and not yet shown to the driver; queues that are owed
+	 * a look or have chains parked.
+	 */
+	_Atomic unsigned busy, restless;
 
 	/* Faults in shared memory this lane has seen counted; the session is told (sigbus.h). */
 	unsigned faults_seen;
@@ -135,8 +161,28 @@ void lane_done(struct lane *lane);
 /* Sends a command; command->done runs on the session's thread. */
 void lane_command(struct lane *lane, struct lane_command *command);
 
+enum lane_left {
+	LANE_LEFT, /* counts as acknowledged */
+	LANE_NEAR, /* awake, on another CPU: it will soon acknowledge a LANE_SHOOT */
+	LANE_BUSY, /* it needs a LANE_SHOOT, too */
+};
+
+/*
+ * Session thread: if the lane sleeps, with nothing issued, has it forget @range
+ * before it does anything else. @of_ring: a page of one of its rings is in it.
+ */
+enum lane_left lane_leave(struct lane *lane, struct range range, bool of_ring);
+/* Session thread: whether a ring of it may not be left unmapped until its next kick. */
+static inline bool lane_is_restless(const struct lane *lane)
+{
+	/* relaxed: read again by lane_leave() */
+	return atomic_load_explicit(&lane->restless, memory_order_relaxed);
+}
+
 /* For queue.c: something of a queue may have ended a drain or a stop. */
 void lane_settle(struct lane *lane);
 void lane_schedule(struct lane *lane);
+void lane_add_queue(struct lane *lane, struct vhu_queue *queue);
+void lane_remove_queue(struct lane *lane, struct vhu_queue *queue);
 
 #endif

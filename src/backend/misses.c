@@ -30,11 +30,21 @@ static void update_events(struct session *session)
 	session->back_events = events;
 }
 
+static void note_doubt(const struct vhu_queue *queue, bool doubtful)
+{
+	if (doubtful)
+		ring_set_add(&queue->session->doubtful, queue->index);
+	else
+		ring_set_remove(&queue->session->doubtful, queue->index);
+}
+
 /* Nothing is missing any more: the worker looks again, or gives up. */
 static void slot_settle(struct vhu_queue *queue, struct slot *slot)
 {
 	uint8_t verdict = slot->verdict ? slot->verdict : SLOT_FILLED;
 
+	if (slot == &queue->slots[queue->ring.config.num])
+		note_doubt(queue, verdict != SLOT_FILLED);
 	slot->verdict = 0;
 	/* release: the map and the ticket; pairs with slot_take() */
 	atomic_store_explicit(&slot->state, verdict, memory_order_release);
@@ -63,6 +73,8 @@ static void pending_resolved(void *opaque, unsigned ring, unsigned slot,
 	assert(its->waiting > 0);
 	if (states[verdict] > its->verdict)
 		its->verdict = states[verdict];
+	if (slot == queue->ring.config.num && verdict != PENDING_FILLED)
+		note_doubt(queue, true);
 	if (--its->waiting == 0)
 		slot_settle(queue, its);
 }
@@ -79,6 +91,7 @@ static void pending_ticket(void *opaque, unsigned ring, unsigned slot, uint64_t 
 		atomic_store_explicit(ticket, seq, memory_order_release);
 	if (seq > its->last_ticket)
 		its->last_ticket = seq;
+	ring_set_add(&session->ticketed, ring);
 }
 
 const struct pending_ops misses_pending_ops = {
@@ -87,24 +100,27 @@ const struct pending_ops misses_pending_ops = {
 	.ticket = pending_ticket,
 };
 
+static void feed(struct session *session, struct ring *ring)
+{
+	for (unsigned s = 0; s <= ring->config.num; s++) {
+		struct slot *slot = &ring->queue->slots[s];
+
+		if (!slot->starved)
+			continue;
+		slot->starved = false;
+		if (--slot->waiting == 0)
+			slot_settle(ring->queue, slot);
+	}
+}
+
 /* Who found the miss table full tries again, now that something was resolved. */
 static void wake_starved(struct session *session)
 {
-	for (unsigned i = 0; i < session->n_rings; i++) {
-		struct ring *ring = &session->rings[i];
+	unsigned i;
 
-		if (!ring->starved || !ring->queue)
-			continue;
-		ring->starved = false;
-		for (unsigned s = 0; s <= ring->config.num; s++) {
-			struct slot *slot = &ring->queue->slots[s];
-
-			if (!slot->starved)
-				continue;
-			slot->starved = false;
-			if (--slot->waiting == 0)
-				slot_settle(ring->queue, slot);
-		}
+	ring_set_for_each (i, &session->starved) {
+		ring_set_remove(&session->starved, i);
+		feed(session, &session->rings[i]);
 	}
 }
 
@@ -133,12 +149,11 @@ static void ring_updated(struct vhu_queue *queue)
 
 void misses_updated(struct session *session, struct range range)
 {
-	for (unsigned i = 0; i < session->n_rings; i++) {
-		struct vhu_queue *queue = session->rings[i].queue;
+	unsigned i;
 
-		if (queue && vring_parts_in(&queue->ring, range))
-			ring_updated(queue);
-	}
+	ring_set_for_each (i, &session->doubtful)
+		if (vring_parts_in(&session->rings[i].queue->ring, range))
+			ring_updated(session->rings[i].queue);
 	wake_starved(session);
 }
 
@@ -147,15 +162,18 @@ static void announce_answered(struct session *session)
 {
 	uint64_t before = atomic_load_explicit(&session->answered, memory_order_relaxed);
 	uint64_t now = pending_answered(session->pending);
+	unsigned i;
 
 	if (now == before)
 		return;
 	/* Pairs with the loads in request.c and queue.c; Dekker with hold(). */
 	atomic_store(&session->answered, now);
-	for (unsigned i = 0; i < session->n_rings; i++) {
+	ring_set_for_each (i, &session->ticketed) {
 		struct ring *ring = &session->rings[i];
 
-		if (ring->queue && ring->last_ticket > before && atomic_load(&ring->queue->holding))
+		if (ring->last_ticket <= now)
+			ring_set_remove(&session->ticketed, i);
+		if (atomic_load(&ring->queue->holding))
 			queue_wake(ring->queue);
 	}
 }
@@ -225,6 +243,9 @@ void misses_send(struct session *session)
 void misses_stopped(struct session *session, unsigned ring)
 {
 	pending_drop_ring(session->pending, ring);
+	ring_set_remove(&session->ticketed, ring);
+	ring_set_remove(&session->starved, ring);
+	ring_set_remove(&session->doubtful, ring);
 	if (!session->n_running && session->back)
 		pending_unsend(session->pending, channel_drop_waiting(session->back));
 	/* What it had asked for and not sent has made room. */
@@ -289,7 +310,7 @@ static void take_holes(struct session *session, struct vhu_queue *queue, unsigne
 	else if (!all && !slot->starved) {
 		slot->starved = true;
 		slot->waiting++;
-		session->rings[queue->index].starved = true;
+		ring_set_add(&session->starved, queue->index);
 	}
 	if (--slot->waiting == 0)
 		slot_settle(queue, slot);

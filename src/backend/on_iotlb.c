@@ -26,10 +26,8 @@ static int refuse(struct session *session, const struct vhu_iotlb *iotlb, const 
 
 static int shoot(struct session *session, struct range range, void (*then)(struct session *session))
 {
-	const struct lane_command command = { .order = LANE_SHOOT, .range = range };
-
 	session->operation.range = range;
-	operation_run(session, NULL, &command, then);
+	operation_shoot(session, range, then);
 	return HANDLER_REPLIES;
 }
 
@@ -71,14 +69,15 @@ static bool apply(struct session *session, struct range range, uint64_t uva, uin
 }
 
 /* F2: at the bound, what was given is looked at before it may be evicted. */
-static void feel_pressure(struct session *session, uint64_t evicted_before)
+static void feel_pressure(struct session *session)
 {
 	uint64_t bound = session->config->iotlb_entries;
 	struct iotlb_stats stats;
 
 	iotlb_stats(session->iotlb, &stats);
-	if (stats.evicted != evicted_before)
+	if (stats.evicted != session->evicted)
 		pending_disturb(session->pending, RANGE_ALL);
+	session->evicted = stats.evicted;
 	atomic_store_explicit(&session->pressure, stats.entries + ENTRIES_SLACK > bound,
 	                      memory_order_relaxed);
 }
@@ -98,8 +97,8 @@ static void update_drained(struct session *session)
 
 static int update(struct session *session, const struct vhu_iotlb *iotlb)
 {
-	struct iotlb_stats before;
 	struct range range, user;
+	bool lost;
 
 	if (!range_make(iotlb->iova, iotlb->size, &range))
 		return refuse(session, iotlb, "the size is 0 or the range wraps");
@@ -113,15 +112,13 @@ static int update(struct session *session, const struct vhu_iotlb *iotlb)
 	if (!range_make(iotlb->uaddr, iotlb->size, &user) ||
 	    !is_shared_memory(session, iotlb->uaddr, iotlb->size))
 		return refuse(session, iotlb, "that is not all in the memory that was shared");
-	iotlb_stats(session->iotlb, &before);
 	session->counters.updates++;
 	session->operation.range = range;
 	session->operation.perm = iotlb->perm;
-	if (apply(session, range, iotlb->uaddr, iotlb->perm)) {
-		feel_pressure(session, before.evicted);
+	lost = apply(session, range, iotlb->uaddr, iotlb->perm);
+	feel_pressure(session);
+	if (lost)
 		return shoot(session, range, update_drained);
-	}
-	feel_pressure(session, before.evicted);
 	update_drained(session);
 	return HANDLER_REPLIES;
 }

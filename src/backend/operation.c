@@ -10,7 +10,17 @@
 #include <errno.h>
 
 #include "backend/session.h"
+#include "base/clock.h"
 #include "base/log.h"
+
+/*
+ * How long a worker that is awake is worth waiting for without going to sleep,
+ * which costs both sides more. Where it was in vain that is not tried again at
+ * once, for the worker may want the very CPU.
+ */
+#define AWAIT_NS       UINT64_C(20000)
+#define AWAIT_LOOKS    64u
+#define AWAIT_SKIP_MAX 255u
 
 static void operation_step(struct session *session)
 {
@@ -37,30 +47,149 @@ static void command_send(struct session *session, unsigned lane,
 {
 	struct lane_command *command = &session->operation.commands[lane];
 
+	session->operation.outstanding++;
 	*command = *template;
 	command->done = command_done;
 	command->opaque = session;
 	lane_command(&session->lanes[lane], command);
 }
 
-void operation_run(struct session *session, struct lane *lane, const struct lane_command *template,
-                   void (*then)(struct session *session))
+/* Counts as one that is outstanding until operation_posted(). */
+static void operation_begin(struct session *session, void (*then)(struct session *session))
 {
 	struct operation *operation = &session->operation;
 
 	assert(!operation->outstanding);
 	operation->active = true;
 	operation->then = then;
-	operation->outstanding = lane ? 1 : session->n_lanes;
+	operation->outstanding = 1;
+	operation->awaited = false;
 	operation->serial++;
 	if (session->state != SESSION_OPEN)
 		slow_watch(session);
-	if (lane) {
-		command_send(session, (unsigned)(lane - session->lanes), template);
+}
+
+static void nobody_asked(struct mail *mail)
+{
+	struct operation *operation = container_of(mail, struct operation, none);
+	struct session *session = container_of(operation, struct session, operation);
+
+	operation->over = false;
+	operation_step(session);
+}
+
+/* All commands are out. If there were none the next step follows all the same, but not here. */
+static void operation_posted(struct session *session)
+{
+	struct operation *operation = &session->operation;
+
+	if (--operation->outstanding)
 		return;
-	}
-	for (unsigned i = 0; i < session->n_lanes; i++)
+	operation->over = true;
+	if (session->reading)
+		return;
+	operation->none.deliver = nobody_asked;
+	mailbox_post(&session->reports, &operation->none);
+}
+
+void operation_run(struct session *session, struct lane *lane, const struct lane_command *template,
+                   void (*then)(struct session *session))
+{
+	operation_begin(session, then);
+	if (lane)
+		command_send(session, (unsigned)(lane - session->lanes), template);
+	for (unsigned i = 0; !lane && i < session->n_lanes; i++)
 		command_send(session, i, template);
+	operation_posted(session);
+}
+
+/* Whether a page of a ring that the lane serves is in the range. */
+static bool touches_ring(const struct session *session, unsigned lane, struct range range)
+{
+	for (unsigned i = lane; i < session->n_rings; i += session->n_lanes) {
+		const struct vhu_queue *queue = session->rings[i].queue;
+
+		if (queue && vring_parts_in(&queue->ring, range))
+			return true;
+	}
+	return false;
+}
+
+void operation_shoot(struct session *session, struct range range,
+                     void (*then)(struct session *session))
+{
+	const struct lane_command shoot = { .order = LANE_SHOOT, .range = range };
+	struct operation *operation = &session->operation;
+	enum lane_left left;
+	bool near = true;
+
+	operation_begin(session, then);
+	for (unsigned i = 0; i < session->n_lanes; i++) {
+		struct lane *lane = &session->lanes[i];
+		bool of_ring = lane_is_restless(lane) && touches_ring(session, i, range);
+
+		left = lane_leave(lane, range, of_ring);
+		if (left == LANE_LEFT)
+			continue;
+		near &= left == LANE_NEAR;
+		command_send(session, i, &shoot);
+	}
+	operation->awaited = near && operation->outstanding > 1;
+	operation_posted(session);
+}
+
+static bool some_lane_drains(const struct session *session)
+{
+	for (unsigned i = 0; i < session->n_lanes; i++)
+		if (atomic_load_explicit(&session->lanes[i].drains, memory_order_relaxed))
+			return true;
+	return false;
+}
+
+/* Until the step is over; false: it takes longer. */
+static bool await_step(struct session *session, uint64_t serial)
+{
+	uint64_t until = clock_ns() + AWAIT_NS;
+
+	do {
+		for (unsigned n = 0; n < AWAIT_LOOKS; n++) {
+			if (mailbox_drain(&session->reports) &&
+			    (!session->operation.active || session->operation.serial != serial))
+				return true;
+			clock_relax();
+		}
+		if (some_lane_drains(session))
+			return true;
+	} while (clock_ns() < until);
+	return false;
+}
+
+/* The end of a step that is over, or soon will be; false: there is nothing to wait for. */
+static bool go_on(struct session *session)
+{
+	struct operation *operation = &session->operation;
+
+	if (operation->over) {
+		nobody_asked(&operation->none);
+		return true;
+	}
+	if (!operation->active || !operation->awaited)
+		return false;
+	operation->awaited = false;
+	if (operation->await_skip && operation->await_skipped++ < operation->await_skip)
+		return false;
+	operation->await_skipped = 0;
+	if (await_step(session, operation->serial))
+		operation->await_skip = 0;
+	else if (operation->await_skip < AWAIT_SKIP_MAX)
+		operation->await_skip = 2 * operation->await_skip + 1;
+	return true;
+}
+
+void operation_await(struct session *session)
+{
+	while (go_on(session))
+		;
 }
 
 void operation_empty(struct session *session)
@@ -73,10 +202,8 @@ void operation_empty(struct session *session)
 
 void operation_flush(struct session *session, void (*then)(struct session *session))
 {
-	const struct lane_command shoot = { .order = LANE_SHOOT, .range = RANGE_ALL };
-
 	operation_empty(session);
-	operation_run(session, NULL, &shoot, then);
+	operation_shoot(session, RANGE_ALL, then);
 }
 
 void operation_view(struct session *session, struct memtable *table,
@@ -101,7 +228,6 @@ static void ring_forget(struct session *session, struct ring *ring)
 {
 	queue_free(ring->queue);
 	ring->queue = NULL;
-	ring->starved = false;
 	session->n_running--;
 	misses_stopped(session, (unsigned)(ring - session->rings));
 }

@@ -11,8 +11,9 @@
 #include "backend/request.h"
 #include "base/log.h"
 
-/* Requests issued in one round before other queues and sockets have their turn. */
+/* Requests, and bytes, issued in one round before other queues and sockets have their turn. */
 #define ISSUE_BATCH 64u
+#define ISSUE_BYTES (UINT64_C(512) << 10)
 /* An answer may be lost to an invalidation, but not for ever (rule S4). */
 #define ASKS_MAX 3u
 
@@ -126,6 +127,7 @@ static bool queue_map(struct vhu_queue *queue)
 		queue_halt(queue, "its addresses are not in the memory that was shared");
 	} else {
 		queue->ring_retries = 0;
+		queue->quiet = false;
 		retain_clear(&queue->retain);
 	}
 	return r == 0;
@@ -173,10 +175,15 @@ static int head_advance(struct vhu_queue *queue, struct request *head, struct ho
 /* Issues what is ready, in ring order. 0: nothing is left to take; 1: there may be more. */
 static int queue_issue(struct vhu_queue *queue, struct hole_report **report)
 {
-	for (unsigned n = 0; n < ISSUE_BATCH; n++) {
+	uint64_t bytes = 0;
+
+	for (unsigned n = 0; n < ISSUE_BATCH && bytes < ISSUE_BYTES; n++) {
 		struct request *head;
 		int r = 1;
 
+		/* The session may be waiting for us to forget something. */
+		if (n && loop_has_posts(queue->lane->loop))
+			break;
 		if (list_is_empty(&queue->ahead))
 			r = request_take(queue, &head);
 		else
@@ -188,6 +195,7 @@ static int queue_issue(struct vhu_queue *queue, struct hole_report **report)
 		if (r)
 			return r;
 		retain_clear(&queue->retain);
+		bytes += head->chain.out_len + head->chain.in_len;
 		request_issue(head);
 	}
 	return 1;
@@ -245,7 +253,9 @@ static bool queue_round(struct vhu_queue *queue)
 
 	/* The driver's kicks are not asked for from here on: it is owed a look (S7). */
 	queue->owed = true;
-	vring_quiet(&queue->ring);
+	if (!queue->quiet)
+		vring_quiet(&queue->ring);
+	queue->quiet = true;
 	r = queue_issue(queue, &report);
 	if (r == -EAGAIN)
 		r = report ? queue_look_ahead(queue, report) : 1;
@@ -257,12 +267,46 @@ static bool queue_round(struct vhu_queue *queue)
 	return r == 0;
 }
 
+/* Whether anything may be done with the ring at all. */
+static bool queue_is_up(const struct vhu_queue *queue)
+{
+	return queue->enabled && !queue->broken && !queue->halted && !queue->frozen &&
+	       !queue->stopping;
+}
+
 /* Whether the ring may be touched, and is worth it (rule S7). */
 static bool queue_may_run(const struct vhu_queue *queue)
 {
-	if (!queue->enabled || queue->broken || queue->halted || queue->frozen || queue->stopping)
+	return queue_is_up(queue) && (queue->owed || queue->n_ahead);
+}
+
+bool queue_has_work(const struct vhu_queue *queue)
+{
+	return queue_is_up(queue) && !queue->n_ahead && vring_is_mapped(&queue->ring) &&
+	       vring_has_chains(&queue->ring);
+}
+
+/*
+ * Armed and read once more: what is made available from here on is kicked for, so
+ * nothing is owed. Requests that were rewound or parked have been taken; they
+ * stay in ahead.
+ */
+static bool arm(struct vhu_queue *queue)
+{
+	queue->quiet = false;
+	queue->owed = vring_arm(&queue->ring);
+	return !queue->owed;
+}
+
+bool queue_rest(struct vhu_queue *queue)
+{
+	/* Where the ring can't be looked at, it stays owed a look. */
+	if (!queue->quiet || !queue_is_up(queue) || !vring_is_mapped(&queue->ring))
+		return true;
+	if (!arm(queue))
 		return false;
-	return queue->owed || queue->n_ahead;
+	queue_note_rest(queue, !queue->n_ahead);
+	return true;
 }
 
 void queue_pump(struct vhu_queue *queue)
@@ -270,21 +314,16 @@ void queue_pump(struct vhu_queue *queue)
 	queue->due = false;
 	queue->in_batch = true;
 	if (queue_may_run(queue) && (vring_is_mapped(&queue->ring) || queue_map(queue))) {
-		/*
-		 * Armed and read once more: what is made available from here on is kicked
-		 * for, so nothing is owed. Requests that were rewound or parked have been
-		 * taken; they stay in ahead.
-		 */
 		if (queue_round(queue)) {
-			if (vring_arm(&queue->ring))
+			/* Where rings are looked at, kicks are asked for before the sleep. */
+			if ((!queue->lane->poll_ns || queue->n_ahead) && !arm(queue))
 				queue_schedule(queue);
-			else
-				queue->owed = false;
 		}
 	}
 	if (!list_is_empty(&queue->held))
 		queue_release_held(queue, false);
 	queue_publish(queue);
+	queue_note_rest(queue, !queue->owed && !queue->n_ahead);
 	queue->in_batch = false;
 }
 

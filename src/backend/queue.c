@@ -154,7 +154,7 @@ int queue_start(struct vhu_queue *queue, struct lane *lane)
 		fd_close(&fd);
 		return error;
 	}
-	list_append(&lane->queues, &queue->node);
+	lane_add_queue(lane, queue);
 	if (queue->ops->queue_start)
 		error = queue->ops->queue_start(queue->dev, queue);
 	if (error) {
@@ -176,8 +176,17 @@ void queue_stopped(struct vhu_queue *queue)
 	if (queue->watch.fd >= 0)
 		loop_remove(queue->lane->loop, &queue->watch);
 	vring_unmap(&queue->ring);
-	list_remove(&queue->node);
+	lane_remove_queue(queue->lane, queue);
 	queue->due = false;
+	queue_note_rest(queue, true);
+}
+
+void queue_note_rest(struct vhu_queue *queue, bool rests)
+{
+	if (queue->restless == !rests)
+		return;
+	queue->restless = !rests;
+	gauge_add(&queue->lane->restless, rests ? -1 : 1);
 }
 
 /* Without an fd the call is owed until there is one. */
@@ -284,10 +293,13 @@ void queue_halt(struct vhu_queue *queue, const char *why)
 
 void queue_publish(struct vhu_queue *queue)
 {
-	if (!queue->put_pending)
+	unsigned n = queue->n_put;
+
+	if (!n)
 		return;
-	queue->put_pending = false;
+	queue->n_put = 0;
 	vring_publish(&queue->ring);
+	gauge_add(&queue->lane->busy, -(int)n);
 	if (vring_wants_call(&queue->ring))
 		queue_call(queue);
 }

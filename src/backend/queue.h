@@ -125,6 +125,7 @@ struct vhu_queue {
 	void (*watch_ready)(void *dev, struct vhu_queue *queue);
 	struct list ahead, issued, held;
 	unsigned n_ahead, n_issued;
+	unsigned n_put;           /* used elements not yet published */
 	struct request *requests; /* by head */
 	void *device_memory;      /* of their priv pointers */
 	struct retain retain;
@@ -137,7 +138,8 @@ struct vhu_queue {
 	bool halted;       /* a ring page was refused (S4b) */
 	bool broken;       /* until the next start */
 	bool in_batch;     /* called from below: finish later */
-	bool put_pending;  /* used elements not yet published */
+	bool quiet;        /* the driver was asked not to kick, and so is owed a look */
+	bool restless;     /* counted in the lane */
 	bool call_owed;    /* the driver wants a call and there is no fd for it */
 	struct lane_command *stopping;
 
@@ -178,6 +180,15 @@ void queue_release_held(struct vhu_queue *queue, bool all);
 void queue_break(struct vhu_queue *queue, const char *why);
 void queue_halt(struct vhu_queue *queue, const char *why);
 void queue_look(struct vhu_queue *queue);
+/*
+ * Asks for kicks, before the ring is not looked at any more. False: there is
+ * something, for which none will come.
+ */
+bool queue_rest(struct vhu_queue *queue);
+/* For who looks: whether there is something to take. */
+bool queue_has_work(const struct vhu_queue *queue);
+/* Whether it may be left alone until its next kick (S7). */
+void queue_note_rest(struct vhu_queue *queue, bool rests);
 
 /* Room for holes in the report being made; NULL if the last one is on its way. */
 struct hole_report *queue_report_open(struct vhu_queue *queue);

@@ -166,6 +166,7 @@ void request_issue(struct request *request)
 	queue->n_ahead--;
 	list_append(&queue->issued, &request->node);
 	queue->n_issued++;
+	gauge_add(&queue->lane->busy, 1);
 	request->state = REQUEST_ISSUED;
 	counter_add(&queue->lane->counters.requests, 1);
 	counter_add(&queue->lane->counters.pages_needed, pages_of(request));
@@ -202,7 +203,7 @@ void request_put(struct request *request)
 	struct vhu_queue *queue = request->device.queue;
 
 	vring_put(&queue->ring, request->chain.head, request->written);
-	queue->put_pending = true;
+	queue->n_put++;
 	request->state = REQUEST_FREE;
 }
 

@@ -69,6 +69,8 @@ static void reap(struct loop_task *task)
 	struct vhu_server *server = container_of(task, struct vhu_server, reap);
 	int waiting = server->waiting;
 
+	/* Whoever runs us may want to know, and to sleep no more. */
+	loop_return(&server->loop);
 	session_stats(server->session, &server->last);
 	session_free(server->session);
 	server->session = NULL;

@@ -12,6 +12,8 @@
 #include "base/fd.h"
 #include "base/log.h"
 
+#define NS_PER_US UINT64_C(1000)
+
 static void main_ready(struct loop_source *source, uint32_t events)
 {
 	struct session *session = container_of(source, struct session, main_source);
@@ -78,6 +80,7 @@ static int lanes_init(struct session *session, const struct session_config *conf
 		error = lane_init(&session->lanes[session->n_lanes], loop, loop == config->loop,
 		                  &session->reports, &session->answered, &session->pressure);
 		session->lanes[session->n_lanes].alarm.deliver = memory_alarm;
+		session->lanes[session->n_lanes].poll_ns = config->server->poll_us * NS_PER_US;
 		if (!error)
 			session->n_lanes++;
 	}

@@ -30,15 +30,13 @@
 
 #include "backend/lane.h"
 #include "backend/queue.h"
+#include "backend/ring_set.h"
 #include "base/loop.h"
 #include "iotlb/iotlb.h"
 #include "iotlb/pending.h"
 #include "memory/memtable.h"
 #include "transport/channel.h"
 #include "wire/message.h"
-
-/* Ring indices on the wire have 8 bits. */
-#define SESSION_RINGS_MAX 256u
 
 /* Ring features (virtio 1.2, 6); the kernel's header of them clashes with ours. */
 #define SESSION_F_INDIRECT_DESC 28
@@ -53,7 +51,6 @@ struct ring {
 	bool enabled;
 	struct vhu_queue *queue; /* runs in a lane; NULL: stopped */
 	uint64_t last_ticket;    /* of all its slots */
-	bool starved;            /* some slot is */
 };
 
 struct session;
@@ -62,11 +59,16 @@ struct session;
 struct operation {
 	bool active;
 	uint64_t serial;      /* of the step */
-	unsigned outstanding; /* lanes that have not acknowledged */
+	unsigned outstanding; /* lanes that have not acknowledged, and who still commands them */
 	/* The next step; runs when outstanding is 0. */
 	void (*then)(struct session *session);
 	/* One command per lane; only those that take part are sent. */
 	struct lane_command *commands;
+	struct mail none; /* to the session itself, if none was sent */
+	bool over;        /* and so the next step is due */
+	/* Only lanes that answer soon are to acknowledge this step; see operation_await(). */
+	bool awaited;
+	unsigned await_skip, await_skipped; /* how often not to wait, and how often that was */
 
 	/* What the steps know of each other. */
 	struct ring *ring;
@@ -121,7 +123,8 @@ struct session {
 
 	struct memtable *table;
 	struct iotlb *iotlb;
-	bool views_set; /* the lanes have a view of the current mode */
+	uint64_t evicted; /* from it, as far as misses were told (S4) */
+	bool views_set;   /* the lanes have a view of the current mode */
 
 	/* Back-channel: misses out, replies in. */
 	struct channel *back;
@@ -130,7 +133,11 @@ struct session {
 	struct pending *pending;
 	_Atomic uint64_t answered; /* read by lanes, see lane.h */
 	_Atomic bool pressure;
-	bool config_changed; /* and the front-end is yet to be told */
+	bool config_changed;      /* and the front-end is yet to be told */
+	struct ring_set ticketed; /* rings for which a miss was sent and not answered */
+	struct ring_set starved;  /* rings of which some slot is */
+	/* Rings of which a page was refused, or lost, and not asked for with success since. */
+	struct ring_set doubtful;
 
 	struct operation operation;
 	struct {
@@ -208,6 +215,11 @@ void session_update_events(struct session *session);
  */
 void operation_run(struct session *session, struct lane *lane, const struct lane_command *template,
                    void (*then)(struct session *session));
+/* All lanes forget @range, at once or before they do anything else; then @then, as above. */
+void operation_shoot(struct session *session, struct range range,
+                     void (*then)(struct session *session));
+/* While messages are read: goes on, where workers are awake after a moment's waiting. */
+void operation_await(struct session *session);
 /* Empties the IOTLB's map; what the lanes have of it is to be drained next. */
 void operation_empty(struct session *session);
 /* Drops everything of the IOTLB, then @then. */

@@ -144,11 +144,18 @@ static void run_pass(struct loop *loop)
 	}
 }
 
-/* What they schedule mostly belongs to the same piece of work. */
+static bool is_due(const struct loop *loop)
+{
+	return !list_is_empty(&loop->tasks) || post_any(&loop->posts);
+}
+
+/* What they schedule, and what is posted meanwhile, mostly belongs to the same piece of work. */
 static void run_tasks(struct loop *loop)
 {
-	for (unsigned n = 0; n < PASSES_MAX && !list_is_empty(&loop->tasks); n++)
+	for (unsigned n = 0; n < PASSES_MAX && is_due(loop); n++) {
+		post_run(&loop->posts);
 		run_pass(loop);
+	}
 }
 
 void loop_post(struct loop *loop, struct loop_post *post)
@@ -167,11 +174,6 @@ void loop_leave(struct loop *loop, struct loop_post *post)
 void loop_unpost(struct loop *loop, struct loop_post *post)
 {
 	post_remove(&loop->posts, post);
-}
-
-static bool is_due(const struct loop *loop)
-{
-	return !list_is_empty(&loop->tasks) || post_any(&loop->posts);
 }
 
 /* From here on who posts has to ring: what came before is to be looked at once more. */
@@ -198,7 +200,10 @@ static int run_round(struct loop *loop, int timeout_ms)
 {
 	int n = epoll_wait(loop->epoll, loop->batch, LOOP_BATCH, timeout_ms);
 
-	if (n < 0 && errno != EINTR)
+	/* A signal ends the sleep; fds still come before tasks. */
+	if (n < 0 && errno == EINTR)
+		n = epoll_wait(loop->epoll, loop->batch, LOOP_BATCH, 0);
+	if (n < 0)
 		return -errno;
 	wake_up(loop);
 	/* Fetched, so that posts may still take a source away. */
@@ -214,7 +219,7 @@ static int run_round(struct loop *loop, int timeout_ms)
 	}
 	loop->batch_n = 0;
 	run_tasks(loop);
-	return n > 0 ? n : 0;
+	return n;
 }
 
 /* One sleep, and what came of it. */
@@ -234,7 +239,6 @@ static unsigned look(struct loop *loop, bool *ret_keen)
 	unsigned found = is_due(loop);
 
 	*ret_keen = false;
-	post_run(&loop->posts);
 	run_tasks(loop);
 	list_for_each_safe (node, next, &loop->pollers) {
 		struct loop_poller *poller = container_of(node, struct loop_poller, node);
@@ -277,33 +281,33 @@ static bool look_on(struct loop *loop)
 }
 
 /*
- * Goes on while there is work to be found. 1: there is none, the loop may sleep;
- * 0: it is the caller's turn; or -errno.
+ * Goes on while there is work to be found. 1: there was none at all; 0: it is the
+ * caller's turn; or -errno. Whoever posts or kicks next is heard.
  */
 static int run_busily(struct loop *loop)
 {
 	uint64_t began = clock_ns(), worked = began, now;
-	int n = 0;
+	bool asked = false, did = false;
+	int n;
 
 	wake_up(loop);
-	for (;;) {
+	do {
 		bool work = look_on(loop);
 
 		n = run_round(loop, 0);
 		if (n < 0)
 			return n;
 		now = clock_ns();
-		if (work || n)
+		if (work || n) {
 			worked = now;
-		if (now - worked >= loop->poll_ns && rest(loop))
-			return 1;
-		if (atomic_exchange_explicit(&loop->asked, false, memory_order_relaxed) ||
-		    now - began >= LOOP_STINT_NS)
-			break;
-	}
-	/* What this finds is done in the next run. */
-	rest(loop);
-	return 0;
+			did = true;
+		}
+		loop->rested = now - worked >= loop->poll_ns && rest(loop);
+		asked = atomic_exchange_explicit(&loop->asked, false, memory_order_relaxed);
+	} while (!loop->rested && !asked && now - began < LOOP_STINT_NS);
+	if (!loop->rested)
+		rest(loop);
+	return !did && loop->rested;
 }
 
 int loop_run(struct loop *loop, int timeout_ms)
@@ -311,11 +315,15 @@ int loop_run(struct loop *loop, int timeout_ms)
 	int r = 1;
 
 	loop->running = true;
-	if (timeout_ms && !list_is_empty(&loop->pollers))
+	/* Who has just rested sleeps. */
+	if (timeout_ms && !list_is_empty(&loop->pollers) && !loop->rested)
 		r = run_busily(loop);
 	fall_asleep(loop);
-	if (r > 0)
+	if (r > 0) {
 		r = run_once(loop, timeout_ms);
+		loop->rested = false;
+		rest(loop);
+	}
 	fall_asleep(loop);
 	loop->running = false;
 	/* Who polls the loop's fd instead of sleeping in here must not sleep now. */

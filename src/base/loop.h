@@ -42,7 +42,10 @@ struct loop_poller {
 	struct list node;
 	/* Does what there is to do; how much that was. */
 	unsigned (*look)(struct loop_poller *poller);
-	/* The loop is about to sleep: asks for events. False: it may not, there is work. */
+	/*
+	 * The loop may sleep from here on: asks for events. False: there is work, which
+	 * a task will do.
+	 */
 	bool (*rest)(struct loop_poller *poller);
 	bool keen; /* set by look(): an fd is worth a look soon */
 };
@@ -55,6 +58,7 @@ struct loop {
 	struct list tasks;
 	struct list pollers; /* if there are any, loop_run() looks before it sleeps */
 	uint64_t poll_ns;    /* for so long after the last work */
+	bool rested;         /* they have found none for so long */
 	bool running;        /* loop_run() is, and will see what is scheduled */
 	struct epoll_event batch[LOOP_BATCH];
 	int batch_n, batch_at; /* being delivered */

@@ -55,3 +55,9 @@ bool vring_arm(struct vring *ring)
 	notify_fence();
 	return area_load16_acquire(&ring->avail, RING_INDEX_OFFSET) != ring->next_avail;
 }
+
+bool vring_has_chains(const struct vring *ring)
+{
+	/* relaxed: who takes loads it again */
+	return area_load16_relaxed(&ring->avail, RING_INDEX_OFFSET) != ring->next_avail;
+}

@@ -140,6 +140,12 @@ bool vring_wants_call(struct vring *ring);
 void vring_quiet(struct vring *ring);
 bool vring_arm(struct vring *ring);
 
+/*
+ * Whether vring_take() may find something, for who looks instead of asking for
+ * kicks. Needs a mapped ring.
+ */
+bool vring_has_chains(const struct vring *ring);
+
 /* Invariants, for tests and debug. */
 bool vring_check(const struct vring *ring);
 

@@ -34,9 +34,12 @@
 #define TOKEN(n)     ((void *)(uintptr_t)(n))
 
 static const struct rig_config stage_one_worker = { .n_workers = 1 };
+static const struct rig_config stage_polling = { .n_workers = 1, .poll_us = 500 };
 
-/* A test in one thread, with a worker, and with a worker per queue. */
-#define EACH(test) RIG_TEST_BOTH(test), RIG_TEST_WITH(test, stage_one_worker)
+/* A test in one thread, with a worker, with one that polls, and with a worker per queue. */
+#define EACH(test)                                                  \
+	RIG_TEST_BOTH(test), RIG_TEST_WITH(test, stage_one_worker), \
+		RIG_TEST_WITH(test, stage_polling)
 
 /* A rig as the table of tests wants it, with what the test wants beside. */
 static inline struct rig *stage_new(void **state, struct rig_config config)
@@ -45,6 +48,7 @@ static inline struct rig *stage_new(void **state, struct rig_config config)
 	struct rig *rig;
 
 	config.n_workers = threads->n_workers;
+	config.poll_us = threads->poll_us;
 	rig = rig_new(&config);
 	rig_open(rig, PLATFORM);
 	return rig;

@@ -75,11 +75,12 @@ static void *run_server(void *opaque)
 	};
 
 	while (!vhu_server_done(rig->server)) {
-		if (vhu_server_run(rig->server, 0))
+		/* One that polls sleeps in its own way; else its fd is waited for. */
+		if (vhu_server_run(rig->server, rig->config.poll_us ? 20 : 0))
 			break;
 		if (vhu_server_done(rig->server))
 			break;
-		poll(fds, 2, 20);
+		poll(fds, 2, rig->config.poll_us ? 0 : 20);
 		serve_wishes(rig);
 	}
 	take_stats(rig->server, rig->control, &rig->control->stats);
@@ -134,6 +135,7 @@ static void make_server(struct rig *rig, int fd)
 		.workers = rig->config.n_workers ? rig->workers : NULL,
 		.n_workers = rig->config.n_workers,
 		.iotlb_entries = rig->config.iotlb_entries,
+		.poll_us = rig->config.poll_us,
 		.no_iommu = rig->config.no_iommu,
 		.no_miss_hints = rig->config.no_miss_hints,
 		.session_end = session_end,

@@ -48,6 +48,7 @@
 /* Zero is a good default for every field. */
 struct rig_config {
 	unsigned n_workers;     /* threads for the queues; 0: the server's own */
+	uint32_t poll_us;       /* how long they look at their queues before they sleep */
 	unsigned queues;        /* of the device; 0: 2 */
 	uint64_t features;      /* of the device, beside what the library adds */
 	uint64_t iotlb_entries; /* 0: the library's default */

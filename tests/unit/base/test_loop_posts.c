@@ -258,18 +258,20 @@ static void pollers_are_looked_at_before_the_sleep(void **state)
 	/* Who does not want to wait polls elsewhere: nothing is looked at, all is asked for. */
 	assert_int_equal(loop_run(&loop, 0), 0);
 	assert_int_equal(scout.looks, 0);
+	assert_true(scout.rests > 0);
+	scout.rests = 0;
 	start = now_ms();
 	assert_int_equal(loop_run(&loop, 30), 0);
 	assert_true(now_ms() - start >= 29);
 	assert_true(scout.looks > 100);
-	assert_int_equal(scout.rests, 1);
+	assert_true(scout.rests > 0);
 	/* Work puts the sleep off, and so does who finds some on the way there. */
 	loop_remove_poller(&loop, &scout.poller);
 	scout = scout_of(&loop);
 	scout.refuses = 1;
 	loop_add_poller(&loop, &scout.poller, 1000000);
 	assert_int_equal(loop_run(&loop, 1), 0);
-	assert_int_equal(scout.rests, 2);
+	assert_true(scout.rests > 1);
 	loop_remove_poller(&loop, &scout.poller);
 	scout.looks = 0;
 	assert_int_equal(loop_run(&loop, 1), 0);
