@@ -171,7 +171,8 @@ static inline bool alike(const struct world *w, unsigned i, unsigned j)
 {
 	const struct unit *a = &w->believed[i], *b = &w->believed[j];
 
-	return a->perm == b->perm && a->ptr - units(w, i) == b->ptr - units(w, j);
+	return a->perm == b->perm &&
+	       (uintptr_t)a->ptr - units(w, i) == (uintptr_t)b->ptr - units(w, j);
 }
 
 /* @n units but for @offset bytes; the whole space counts one less. */
