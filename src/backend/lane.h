@@ -169,15 +169,10 @@ enum lane_left {
 
 /*
  * Session thread: if the lane sleeps, with nothing issued, has it forget @range
- * before it does anything else. @of_ring: a page of one of its rings is in it.
+ * before it does anything else. @of_ring: a page of one of its rings is in it; such a
+ * ring must be at rest, or the lane would ask for kicks there when it lets go of it.
  */
 enum lane_left lane_leave(struct lane *lane, struct range range, bool of_ring);
-/* Session thread: whether a ring of it may not be left unmapped until its next kick. */
-static inline bool lane_is_restless(const struct lane *lane)
-{
-	/* relaxed: read again by lane_leave() */
-	return atomic_load_explicit(&lane->restless, memory_order_relaxed);
-}
 
 /* For queue.c: something of a queue may have ended a drain or a stop. */
 void lane_settle(struct lane *lane);

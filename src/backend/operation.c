@@ -126,9 +126,8 @@ void operation_shoot(struct session *session, struct range range,
 	operation_begin(session, then);
 	for (unsigned i = 0; i < session->n_lanes; i++) {
 		struct lane *lane = &session->lanes[i];
-		bool of_ring = lane_is_restless(lane) && touches_ring(session, i, range);
 
-		left = lane_leave(lane, range, of_ring);
+		left = lane_leave(lane, range, touches_ring(session, i, range));
 		if (left == LANE_LEFT)
 			continue;
 		near &= left == LANE_NEAR;
