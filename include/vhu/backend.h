@@ -35,6 +35,9 @@ struct vhu_worker;
  * @poll_us: for so many microseconds a thread that serves queues goes on looking
  *	at them before it sleeps, and has drivers not kick meanwhile; 0: it sleeps
  *	at once. Such a thread has a CPU for itself, or should have
+ * @poll_adapts: each sleep that is longer than @poll_us halves the time that is spent
+ *	looking before the next, and a shorter one restores it. For a few tens of
+ *	microseconds and threads that have no CPU for themselves
  * @no_iommu: do not offer VIRTIO_F_ACCESS_PLATFORM
  * @no_miss_hints: send misses with size 0 (rule S3)
  * @session_end: called when a front-end has gone and everything of it has been
@@ -47,6 +50,7 @@ struct vhu_server_config {
 	unsigned n_workers;
 	uint64_t iotlb_entries;
 	uint32_t poll_us;
+	bool poll_adapts;
 	bool no_iommu;
 	bool no_miss_hints;
 	void (*session_end)(struct vhu_server *server, void *opaque);

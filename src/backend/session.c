@@ -81,6 +81,7 @@ static int lanes_init(struct session *session, const struct session_config *conf
 		                  &session->reports, &session->answered, &session->pressure);
 		session->lanes[session->n_lanes].alarm.deliver = memory_alarm;
 		session->lanes[session->n_lanes].poll_ns = config->server->poll_us * NS_PER_US;
+		session->lanes[session->n_lanes].poller.adapts = config->server->poll_adapts;
 		if (!error)
 			session->n_lanes++;
 	}

@@ -195,10 +195,26 @@ static void wake_up(struct loop *loop)
 	atomic_store_explicit(&loop->cpu, sched_getcpu(), memory_order_relaxed);
 }
 
+static int sleep_on(struct loop *loop, int timeout_ms)
+{
+	uint64_t start;
+	int n;
+
+	if (!timeout_ms || !loop->adapts)
+		return epoll_wait(loop->epoll, loop->batch, LOOP_BATCH, timeout_ms);
+	start = clock_ns();
+	n = epoll_wait(loop->epoll, loop->batch, LOOP_BATCH, timeout_ms);
+	if (clock_ns() - start <= loop->poll_most)
+		loop->poll_ns = loop->poll_most;
+	else
+		loop->poll_ns /= 2;
+	return n;
+}
+
 /* How many fds were ready, or -errno. */
 static int run_round(struct loop *loop, int timeout_ms)
 {
-	int n = epoll_wait(loop->epoll, loop->batch, LOOP_BATCH, timeout_ms);
+	int n = sleep_on(loop, timeout_ms);
 
 	/* A signal ends the sleep; fds still come before tasks. */
 	if (n < 0 && errno == EINTR)
@@ -315,8 +331,8 @@ int loop_run(struct loop *loop, int timeout_ms)
 	int r = 1;
 
 	loop->running = true;
-	/* Who has just rested sleeps. */
-	if (timeout_ms && !list_is_empty(&loop->pollers) && !loop->rested)
+	/* Who has just rested sleeps, and so does who need not look: all asked for events. */
+	if (timeout_ms && loop->poll_ns && !loop->rested)
 		r = run_busily(loop);
 	fall_asleep(loop);
 	if (r > 0) {
@@ -334,16 +350,20 @@ int loop_run(struct loop *loop, int timeout_ms)
 
 void loop_add_poller(struct loop *loop, struct loop_poller *poller, uint64_t ns)
 {
+	loop->adapts = poller->adapts && (list_is_empty(&loop->pollers) || loop->adapts);
 	list_append(&loop->pollers, &poller->node);
-	if (ns > loop->poll_ns)
-		loop->poll_ns = ns;
+	if (ns > loop->poll_most)
+		loop->poll_most = ns;
+	loop->poll_ns = loop->poll_most;
 }
 
 void loop_remove_poller(struct loop *loop, struct loop_poller *poller)
 {
 	list_remove(&poller->node);
-	if (list_is_empty(&loop->pollers))
-		loop->poll_ns = 0;
+	if (!list_is_empty(&loop->pollers))
+		return;
+	loop->poll_ns = loop->poll_most = 0;
+	loop->adapts = false;
 }
 
 void loop_wake(struct loop *loop)

@@ -47,7 +47,8 @@ struct loop_poller {
 	 * a task will do.
 	 */
 	bool (*rest)(struct loop_poller *poller);
-	bool keen; /* set by look(): an fd is worth a look soon */
+	bool keen;   /* set by look(): an fd is worth a look soon */
+	bool adapts; /* less is looked while it does not pay, see loop_add_poller() */
 };
 
 #define LOOP_BATCH 32
@@ -57,9 +58,11 @@ struct loop {
 	struct loop_source wake; /* an eventfd, edge-triggered and never read */
 	struct list tasks;
 	struct list pollers; /* if there are any, loop_run() looks before it sleeps */
-	uint64_t poll_ns;    /* for so long after the last work */
-	bool rested;         /* they have found none for so long */
-	bool running;        /* loop_run() is, and will see what is scheduled */
+	uint64_t poll_ns;    /* for so long after the last work, */
+	uint64_t poll_most;  /* and for so long at the most */
+	bool adapts;
+	bool rested;  /* they have found none for so long */
+	bool running; /* loop_run() is, and will see what is scheduled */
 	struct epoll_event batch[LOOP_BATCH];
 	int batch_n, batch_at; /* being delivered */
 
@@ -118,7 +121,11 @@ static inline bool loop_has_posts(const struct loop *loop)
 	return post_any(&loop->posts);
 }
 
-/* While there are pollers the loop looks at them for @ns after the last work. */
+/*
+ * While there are pollers the loop looks at them for @ns after the last work. If all
+ * of them adapt that is halved by each sleep that is longer, down to nothing, and
+ * all of it again after a shorter one, which looking would have spared.
+ */
 void loop_add_poller(struct loop *loop, struct loop_poller *poller, uint64_t ns);
 void loop_remove_poller(struct loop *loop, struct loop_poller *poller);
 

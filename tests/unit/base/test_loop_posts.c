@@ -279,6 +279,43 @@ static void pollers_are_looked_at_before_the_sleep(void **state)
 	loop_done(&loop);
 }
 
+static void looking_that_does_not_pay_is_cut_down(void **state)
+{
+	const uint64_t most = 4000000;
+	struct scout scout, other;
+	struct loop loop;
+
+	(void)state;
+	begin(&loop);
+	scout = scout_of(&loop);
+	other = scout_of(&loop);
+	scout.poller.adapts = true;
+	loop_add_poller(&loop, &scout.poller, most);
+	/* Each sleep is longer than what is looked. */
+	for (uint64_t want = most; want; want /= 2) {
+		assert_int_equal(loop.poll_ns, want);
+		assert_int_equal(loop_run(&loop, 10), 0);
+	}
+	assert_int_equal(loop.poll_ns, 0);
+	/* One that is shorter makes up for all; the machine may be busy. */
+	for (unsigned i = 0; i < 50 && loop.poll_ns != most; i++) {
+		loop_wake(&loop);
+		assert_int_equal(loop_run(&loop, 10), 0);
+	}
+	assert_int_equal(loop.poll_ns, most);
+	/* A poller that wants to be looked at in any case has its way. */
+	loop_add_poller(&loop, &other.poller, most);
+	assert_int_equal(loop_run(&loop, 10), 0);
+	assert_int_equal(loop.poll_ns, most);
+	loop_remove_poller(&loop, &other.poller);
+	loop_remove_poller(&loop, &scout.poller);
+	assert_int_equal(loop.poll_ns, 0);
+	loop_add_poller(&loop, &scout.poller, most / 2);
+	assert_int_equal(loop.poll_ns, most / 2);
+	loop_remove_poller(&loop, &scout.poller);
+	loop_done(&loop);
+}
+
 static void fds_have_their_turn_among_pollers_with_work(void **state)
 {
 	struct scout scout;
@@ -401,6 +438,7 @@ int main(void)
 		cmocka_unit_test(an_awake_loop_needs_no_ringing),
 		cmocka_unit_test(a_post_that_was_taken_back_does_not_run),
 		cmocka_unit_test(pollers_are_looked_at_before_the_sleep),
+		cmocka_unit_test(looking_that_does_not_pay_is_cut_down),
 		cmocka_unit_test(fds_have_their_turn_among_pollers_with_work),
 		cmocka_unit_test(a_wake_ends_looking_without_end),
 		cmocka_unit_test(nothing_runs_before_what_was_left),
