@@ -9,9 +9,9 @@
 /* More than that keeps the thread for long even where it is but copied. */
 #define WRITE_MOST (UINT64_C(128) << 10)
 /* A write that took longer has slept. */
-#define SLOW_NS INT64_C(1000000)
+#define SLOW_NS INT64_C(2000000)
 /* After it, no other for so many times as long. */
-#define PAUSE 50
+#define PAUSE 20
 
 static int64_t now_ns(void)
 {

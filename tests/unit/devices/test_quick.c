@@ -142,7 +142,7 @@ static void after_a_slow_write_others_go_another_way_for_long(void **state)
 	assert_true(quick_try(&quick, &t));
 	end = now;
 	step = 1000;
-	while (now < end + 40 * 20 * 1000000) {
+	while (now < end + 15 * 20 * 1000000) {
 		t = make(TRANSFER_WRITE, &iov, 0, 4096);
 		assert_false(quick_try(&quick, &t));
 		assert_int_equal(t.left, 4096);
