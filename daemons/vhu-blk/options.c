@@ -3,6 +3,7 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,8 @@
 #include "scan.h"
 
 #define QUEUE_THREADS_MOST 64
+#define POLL_US_DEFAULT    50
+#define POLL_US_MOST       1000000
 #define IOTLB_ENTRIES_MOST (1ull << 32)
 
 /* Keys of options without a short form. */
@@ -28,6 +31,7 @@ enum key {
 	KEY_ENGINE,
 	KEY_DIRECT,
 	KEY_IOTLB_ENTRIES,
+	KEY_POLL_US,
 	KEY_QUEUE_THREADS,
 	KEY_NO_MISS_HINTS,
 	KEY_STATS_JSON,
@@ -85,6 +89,9 @@ static const struct argp_option table[] = {
 	  "auto or off: lock the file, as QEMU does, while it is in use (default: auto)" },
 	{ "queue-threads", KEY_QUEUE_THREADS, "N", 0,
 	  "Serve queues by N threads (default: 0, one thread does everything)" },
+	{ "poll-us", KEY_POLL_US, "N", 0,
+	  "Look at the rings for N microseconds before sleeping; 0: not at all (default: 50 "
+	  "while that pays, and 0 on a single CPU)" },
 	{ "iotlb-entries", KEY_IOTLB_ENTRIES, "N", 0,
 	  "Bound of the device IOTLB (default: 1048576)" },
 	{ "no-miss-hints", KEY_NO_MISS_HINTS, NULL, 0,
@@ -275,8 +282,21 @@ static int take_figure(int key, char *arg, struct options *options)
 	case KEY_IOTLB_ENTRIES:
 		return take_number("iotlb-entries", arg, 1, IOTLB_ENTRIES_MOST,
 		                   &options->iotlb_entries);
+	case KEY_POLL_US:
+		options->poll_adapts = false;
+		return take_unsigned("poll-us", arg, 0, POLL_US_MOST, &options->poll_us);
 	default: return ARGP_ERR_UNKNOWN;
 	}
+}
+
+/* Somebody else wants the only one there is. */
+static unsigned default_poll_us(void)
+{
+	cpu_set_t cpus;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) == 1)
+		return 0;
+	return POLL_US_DEFAULT;
 }
 
 static error_t take(int key, char *arg, struct argp_state *state)
@@ -348,6 +368,8 @@ int options_parse(int argc, char **argv, struct options *ret)
 		.locking = true,
 		.sandbox = true,
 		.num_queues = BLK_QUEUES_MAX,
+		.poll_us = default_poll_us(),
+		.poll_adapts = true,
 		.log_level = VHU_LOG_INFO,
 	};
 	argp_err_exit_status = EXIT_USAGE;

@@ -32,6 +32,8 @@ struct options {
 	unsigned block_size; /* 0: what suits the file */
 	const char *serial;
 	enum engine_kind engine;
+	unsigned poll_us;
+	bool poll_adapts;
 	uint64_t iotlb_entries; /* 0: the library's default */
 	unsigned queue_threads;
 	bool no_miss_hints;

@@ -164,6 +164,8 @@ static int open_server(struct service *service, const struct options *options, s
 		.workers = service->workers.worker,
 		.n_workers = service->workers.n,
 		.iotlb_entries = options->iotlb_entries,
+		.poll_us = options->poll_us,
+		.poll_adapts = options->poll_adapts,
 		.no_miss_hints = options->no_miss_hints,
 		.session_end = session_end,
 		.opaque = service,

@@ -105,6 +105,8 @@ def senseless_command_lines_are_refused(daemon, folder):
       (['--fd=3', '--memory=1M', '--socket-group=root'], '--socket-group', '--socket-path'),
       (good + ['--iotlb-entries=0'], '--iotlb-entries=0'),
       (good + ['--queue-threads=65'], '--queue-threads=65'),
+      (good + ['--poll-us=1000001'], '--poll-us=1000001', '1000000'),
+      (good + ['--poll-us=x'], '--poll-us=x'),
       (good[:1] + ['--memory=0'], '--memory=0'),
       (good[:1] + ['--memory=lots'], '--memory=lots'),
       (good[:1] + ['--memory=1MM'], '--memory=1MM'),

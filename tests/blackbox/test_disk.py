@@ -16,7 +16,7 @@ import time
 sys.dont_write_bytecode = True
 import frontend as fe
 from disk import DISK, connect, disk_of, figures, start
-from harness import Skip, equal, main, true, until
+from harness import LIMIT, Skip, equal, main, true, until
 
 def write_and_compare(front_end, rounds, slots=20):
   """Random writes and reads, many at once, each slot in its own part of the disk."""
@@ -301,6 +301,57 @@ def a_killed_front_end_is_forgotten(daemon, folder):
     equal(process.end(), 0)
 
 
+def processor_seconds(pid):
+  with open(f'/proc/{pid}/stat', encoding='utf-8') as file:
+    user, system = file.read().rpartition(')')[2].split()[11:13]
+  return (int(user) + int(system)) / os.sysconf('SC_CLK_TCK')
+
+
+def served_without_a_kick(front_end, seconds):
+  """Whether a request is, of which nobody tells."""
+  front_end.post(0, fe.OUT, 1, b'q' * 512)
+  return until(front_end.used, seconds)
+
+
+def rings_are_looked_at_for_as_long_as_is_said(daemon, folder):
+  for threads in (0, 2):
+    where = ['--memory=1M', f'--queue-threads={threads}']
+    with start(daemon, folder, *where, '--poll-us=1000000') as process:
+      front_end = connect(folder)
+      front_end.start()
+      equal(front_end.request(fe.OUT, 1, b'p' * 512)[0], fe.OK)
+      for _ in range(20):
+        true(served_without_a_kick(front_end, LIMIT), 'a request is found')
+        equal(front_end.status(0), fe.OK)
+      front_end.close()
+      equal(process.end(), 0)
+    equal(figures(folder)['kicks'], 1)
+    with start(daemon, folder, *where, '--poll-us=0'):
+      front_end = connect(folder)
+      front_end.start()
+      equal(front_end.request(fe.OUT, 1, b'p' * 512)[0], fe.OK)
+      # The look that follows a request may be late.
+      time.sleep(0.1)
+      true(not served_without_a_kick(front_end, 0.2), 'nobody looks')
+      front_end.notify()
+      front_end.wait()
+      front_end.close()
+
+
+def a_disk_that_is_idle_sleeps(daemon, folder):
+  for options in ([], ['--poll-us=0'], ['--poll-us=1000'], ['--queue-threads=2']):
+    with start(daemon, folder, '--memory=1M', *options) as process:
+      front_end = connect(folder)
+      front_end.start()
+      for _ in range(10):
+        equal(front_end.request(fe.OUT, 1, b'p' * 512)[0], fe.OK)
+      before = processor_seconds(process.child.pid)
+      time.sleep(0.5)
+      used = processor_seconds(process.child.pid) - before
+      true(used < 0.1, f'{options}: {used} s of processor time')
+      front_end.close()
+
+
 if __name__ == '__main__':
   random.seed(1)
   main([
@@ -316,4 +367,6 @@ if __name__ == '__main__':
       io_under_way_is_finished_on_sigterm,
       a_second_signal_ends_it_at_once,
       a_killed_front_end_is_forgotten,
+      rings_are_looked_at_for_as_long_as_is_said,
+      a_disk_that_is_idle_sleeps,
   ])
