@@ -12,16 +12,17 @@
 #include <string.h>
 
 #include "backend/lane.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "iotlb/iotlb.h"
 #include "support/check.h"
 
-#define PAGE   UINT64_C(4096)
-#define IOVA   UINT64_C(0x100000)
-#define PAGES  24u /* more than a lane keeps ranges of */
-#define ROUNDS 20000u
+#define PAGE         UINT64_C(4096)
+#define IOVA         UINT64_C(0x100000)
+#define PAGES        24u /* more than a lane keeps ranges of */
+#define ROUNDS       20000u
 
-#define OURS   1u /* what stands in a page while it may be used */
+#define INTRUSION_NS UINT64_C(1000000)
 
 struct play {
 	struct lane lane;
@@ -33,16 +34,19 @@ struct play {
 	pthread_t thread;
 	unsigned left, asked; /* how often which way */
 
+	_Atomic uint64_t aim; /* the address the worker is to use next; 0: any */
+
 	/* the worker's */
 	struct loop_source kick;
-	struct loop_task later;
-	unsigned *held;
+	unsigned *held, held_as;
 	struct mail *awaiting; /* until nothing is held */
 	uint64_t random;
 	unsigned used, stale;
 
 	struct mail done; /* the session's question, and its answer */
+	struct range range;
 	bool answer;
+	unsigned given; /* what stands in a page while it may be used: never the same */
 	unsigned memory[PAGES][PAGE / sizeof(unsigned)] __attribute__((aligned(4096)));
 };
 
@@ -52,9 +56,9 @@ static unsigned draw(uint64_t *state, unsigned below)
 	return (unsigned)(*state >> 33) % below;
 }
 
-static void use(struct play *play, unsigned *page)
+static void use(struct play *play, unsigned *page, unsigned as)
 {
-	if (*page != OURS)
+	if (!as || *page != as)
 		play->stale++;
 	page[1]++;
 	play->used++;
@@ -76,35 +80,46 @@ static void settle(struct play *play)
 	mailbox_post(&play->reports, mail);
 }
 
-static void finish_later(struct loop_task *task)
+static void finish(struct play *play)
 {
-	struct play *play = container_of(task, struct play, later);
-
-	use(play, play->held);
+	use(play, play->held, play->held_as);
 	play->held = NULL;
 	gauge_add(&play->lane.busy, -1);
 	settle(play);
 }
 
-/* As a request: translated, and done now or in a while. */
-static void kicked(struct loop_source *source, uint32_t events)
+/* As a request: translated, and done now or at the next kick. */
+static void request(struct play *play)
 {
-	struct play *play = container_of(source, struct play, kick);
-	uint64_t addr = IOVA + draw(&play->random, PAGES) * PAGE;
+	uint64_t addr = atomic_exchange(&play->aim, 0);
 	struct iov_list iov = { 0 };
 
-	(void)events;
-	fd_drain(source->fd);
-	if (!play->held && translate(&play->lane.view, addr, PAGE, PERM_RW, &iov, NULL) == 0) {
+	if (!addr)
+		addr = IOVA + draw(&play->random, PAGES) * PAGE;
+	if (translate(&play->lane.view, addr, PAGE, PERM_RW, &iov, NULL) == 0) {
+		unsigned *page = iov.iov[0].iov_base;
+
 		if (draw(&play->random, 4)) {
-			use(play, iov.iov[0].iov_base);
+			use(play, page, *page);
 		} else {
-			play->held = iov.iov[0].iov_base;
+			play->held = page;
+			play->held_as = *page;
 			gauge_add(&play->lane.busy, 1);
-			loop_schedule(&play->worker, &play->later);
 		}
 	}
 	iov_list_done(&iov);
+}
+
+static void kicked(struct loop_source *source, uint32_t events)
+{
+	struct play *play = container_of(source, struct play, kick);
+
+	(void)events;
+	fd_drain(source->fd);
+	if (play->held)
+		finish(play);
+	else
+		request(play);
 }
 
 /* What a LANE_SHOOT does, for a lane whose requests are here and not in queues. */
@@ -112,7 +127,7 @@ static void asked(struct mail *mail)
 {
 	struct play *play = container_of(mail, struct play, done);
 
-	translate_forget(&play->lane.view, RANGE_ALL);
+	translate_forget(&play->lane.view, play->range);
 	play->awaiting = mail;
 	settle(play);
 }
@@ -124,6 +139,33 @@ static void *work(void *opaque)
 	while (!atomic_load(&play->quit))
 		assert_int_equal(loop_run(&play->worker, -1), 0);
 	return NULL;
+}
+
+static struct play *playing;
+static uint64_t dawdling;
+
+/* The worker wakes for the very page that is left with it, and perhaps goes back to sleep. */
+static void intrude(uint64_t addr)
+{
+	unsigned turn = loop_turn(&playing->worker), turns = 1 + draw(&dawdling, 2);
+	uint64_t until = clock_ns() + INTRUSION_NS;
+
+	atomic_store(&playing->aim, addr);
+	fd_signal(playing->kick.fd);
+	while (loop_turn(&playing->worker) - turn < turns && clock_ns() < until)
+		sched_yield();
+}
+
+void __real_forget_put(struct forget *forget, struct range range);
+void __wrap_forget_put(struct forget *forget, struct range range);
+
+void __wrap_forget_put(struct forget *forget, struct range range)
+{
+	if (playing && draw(&dawdling, 8) == 0)
+		intrude(range.start);
+	__real_forget_put(forget, range);
+	if (playing && draw(&dawdling, 8) == 0)
+		intrude(range.start);
 }
 
 static struct play *play_new(void)
@@ -142,7 +184,6 @@ static struct play *play_new(void)
 	play->tlb = iotlb_new(IOTLB_ENTRIES_DEFAULT);
 	assert_non_null(play->tlb);
 	translate_view_attach(&play->lane.view, iotlb_walk, play->tlb, true);
-	play->later.run = finish_later;
 	assert_int_equal(fd_event(&fd), 0);
 	assert_int_equal(loop_add(&play->worker, &play->kick, fd, EPOLLIN, kicked), 0);
 	assert_int_equal(pthread_create(&play->thread, NULL, work, play), 0);
@@ -174,7 +215,7 @@ static void give(struct play *play, unsigned page)
 {
 	struct range range = { IOVA + page * PAGE, IOVA + page * PAGE + (PAGE - 1) };
 
-	play->memory[page][0] = OURS;
+	play->memory[page][0] = ++play->given;
 	/* Lost nothing: it was taken away before. */
 	assert_false(iotlb_update(play->tlb, range, (char *)play->memory[page], PERM_RW));
 }
@@ -190,10 +231,14 @@ static void take_away(struct play *play, unsigned page)
 	} else {
 		play->asked++;
 		play->answer = false;
+		play->range = range;
 		play->done.deliver = asked;
 		mailbox_post(&play->lane.commands, &play->done);
-		while (!play->answer)
-			assert_int_equal(loop_run(&play->session, -1), 0);
+		while (!play->answer) {
+			/* What is held is finished by a kick. */
+			fd_signal(play->kick.fd);
+			assert_int_equal(loop_run(&play->session, 1), 0);
+		}
 	}
 	play->memory[page][0] = 0;
 	play->memory[page][1] = 0;
@@ -205,6 +250,7 @@ static void I2_what_was_left_is_forgotten_first(void **state)
 	uint64_t random = 1;
 
 	(void)state;
+	playing = play;
 	for (unsigned page = 0; page < PAGES; page++)
 		give(play, page);
 	for (unsigned round = 0; round < ROUNDS; round++) {
@@ -221,6 +267,7 @@ static void I2_what_was_left_is_forgotten_first(void **state)
 	assert_true(play->left > 0);
 	for (unsigned page = 0; page < PAGES; page++)
 		take_away(play, page);
+	playing = NULL;
 	play_free(play);
 }
 
