@@ -204,9 +204,14 @@ void backchannel_receive(struct vhu_frontend *fe, uint32_t events)
 		serve(fe);
 }
 
+bool backchannel_can_resume(const struct vhu_frontend *fe)
+{
+	return fe->back && fe->back_stalled && !fe->lost && has_room(fe);
+}
+
 void backchannel_resume(struct vhu_frontend *fe)
 {
-	if (fe->back && fe->back_stalled && !fe->lost && has_room(fe))
+	if (backchannel_can_resume(fe))
 		serve(fe);
 }
 

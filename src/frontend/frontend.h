@@ -242,7 +242,8 @@ int backchannel_open(struct vhu_frontend *fe);
 void backchannel_close(struct vhu_frontend *fe);
 /* Takes what the back-end asks, as far as there is room. */
 void backchannel_receive(struct vhu_frontend *fe, uint32_t events);
-/* Goes on with that if it had to stop and there is room again. */
+/* Goes on with that if it had to stop and there is room again, which no event may tell. */
+bool backchannel_can_resume(const struct vhu_frontend *fe);
 void backchannel_resume(struct vhu_frontend *fe);
 /* Replies to what is decided, and sends. */
 void backchannel_settle(struct vhu_frontend *fe);

@@ -250,6 +250,7 @@ int frontend_round(struct vhu_frontend *fe, int timeout_ms)
 {
 	struct epoll_event events[EVENTS_MAX];
 	uint32_t ready[EVENTS_MAX] = { 0 };
+	bool resumes;
 	int n;
 
 	if (fe->pumping) {
@@ -257,10 +258,12 @@ int frontend_round(struct vhu_frontend *fe, int timeout_ms)
 		return 0;
 	}
 	fe->pumping = true;
-	n = look(fe, events, timeout_ms);
+	/* Replies and callbacks make room after the last event that there will be. */
+	resumes = backchannel_can_resume(fe);
+	n = look(fe, events, resumes ? 0 : timeout_ms);
 	for (int i = 0; i < n; i++)
 		ready[events[i].data.u32] = events[i].events;
-	if (n > 0)
+	if (n > 0 || (n == 0 && resumes))
 		deal_with(fe, ready);
 	fe->pumping = false;
 	if (fe->n_waiting)
