@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "frontend/frontend.h"
 
@@ -174,8 +175,10 @@ void fake_free(struct fake *fake)
 
 void fake_run(struct fake *fake)
 {
-	for (int ms = 0; !atomic_load(&fake->scripted); ms += 10) {
-		assert_true(ms < 2 * PEER_PATIENCE);
+	uint64_t start = clock_ns();
+
+	while (!atomic_load(&fake->scripted)) {
+		assert_true(clock_ns() - start < UINT64_C(2000000) * PEER_PATIENCE);
 		if (vhu_frontend_run(fake->frontend, 10))
 			nanosleep(&(struct timespec){ .tv_nsec = 10 * 1000000 }, NULL);
 	}

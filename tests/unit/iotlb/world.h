@@ -9,15 +9,10 @@
 #ifndef UNIT_IOTLB_WORLD_H
 #define UNIT_IOTLB_WORLD_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "iotlb/iotlb.h"
+#include "support/check.h"
 
 #define SPACE_MAX 24u
 #define DELTAS    3u
