@@ -129,7 +129,7 @@ static uint64_t drain(struct path *path)
 	while (blk_load_in_flight(path->load)) {
 		if (vhu_server_run(path->server, 0))
 			abort();
-		if (path->iommu && vhu_frontend_run(path->frontend, 0))
+		if (vhu_frontend_run(path->frontend, 0))
 			abort();
 		n = blk_load_reap(path->load, slots, DEPTH);
 		for (int i = 0; i < n; i++) {

@@ -57,8 +57,23 @@ def hits(program):
     yield figure('hits', f'{case}: calls', calls, 'calls', most[1])
 
 
+def blk_path(program):
+  """What an IOMMU whose mappings stay adds to a piece of a block request: driver, rings and a disk
+  in memory in one thread."""
+  few, many = 128, 1152
+  for segments, most in ((32, 30), (1, None)):
+    off, static = (per_time([program, mode, 'memory', str(segments)], few, many)[0]
+                   for mode in ('off', 'static'))
+    name = f'request of {segments * 4} KiB'
+    yield figure('blk', f'{name}, no IOMMU: instructions', off, 'instructions')
+    yield figure('blk', f'{name}, static: added per 4 KiB', (static - off) / segments,
+                 'instructions', most)
+  null = per_time([program, 'static', 'null', '1'], few, many)[0]
+  yield figure('blk', 'request of 4 KiB, engine null: both sides', null, 'instructions')
+
+
 # Programs of build/bench/ that are run by a function of here: of a path, it yields figures.
-PROGRAMS = {'hits': hits}
+PROGRAMS = {'hits': hits, 'blk_path': blk_path}
 
 
 def measure(name, path, results):

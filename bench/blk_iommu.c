@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What it costs to map and unmap memory for each request: requests a second of a
+ * disk in memory whose rings are polled; and the processor time of both sides,
+ * where they sleep, against the bare exchange of the messages.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "blk_bare.h"
+#include "blk_peer.h"
+#include "blk_sections.h"
+#include "figures.h"
+#include "results.h"
+
+#define MEMORY "--memory=256M"
+#define POLL   "--poll-us=1000"
+#define US     1e-3
+
+enum { OFF, HINT, PUSH, LAZY, N };
+
+static const struct mode {
+	const char *name;
+	enum bench_iommu iommu;
+	enum vhu_iommu_policy policy;
+} modes[N] = {
+	{ "no IOMMU", BENCH_IOMMU_OFF, VHU_IOMMU_PAGE },
+	{ "strict, hint", BENCH_IOMMU_STRICT, VHU_IOMMU_HINT },
+	{ "strict, push", BENCH_IOMMU_STRICT, VHU_IOMMU_PUSH },
+	{ "lazy, hint", BENCH_IOMMU_LAZY, VHU_IOMMU_HINT },
+};
+
+static int start(struct blk_peer *peer, bool poll)
+{
+	const char *const args[] = { "--socket-path=%s", MEMORY, "--num-queues=1",
+		                     poll ? POLL : NULL, NULL };
+
+	return blk_peer_start(peer, blk_daemon(), args);
+}
+
+static int connect_mode(struct blk_peer *peer, const struct mode *mode, bool poll)
+{
+	struct bench_options options = blk_options_default();
+
+	options.iommu = mode->iommu;
+	options.policy = mode->policy;
+	options.poll = poll;
+	return blk_peer_open(peer, &options);
+}
+
+static int measure_speed(struct blk_peer *peers)
+{
+	struct contender contenders[N];
+	static const struct figure figures[] = {
+		{ "mapped each: strict, hint", HINT, OFF, .speed = true, .unit = "us",
+		  .scale = US },
+		{ "mapped each: strict, push", PUSH, OFF, .speed = true, .unit = "us",
+		  .scale = US },
+		{ "mapped each: lazy, hint", LAZY, OFF, .speed = true, .unit = "us", .scale = US },
+	};
+
+	for (unsigned i = 0; i < N; i++)
+		contenders[i] = (struct contender){ modes[i].name, blk_run, &peers[i], true };
+	return figures_measure(BLK_BENCH, contenders, N, figures,
+	                       sizeof(figures) / sizeof(figures[0]));
+}
+
+/* As many messages as were sent for as many requests as went together. */
+static struct bare_config messages_of(const struct blk_peer *peer)
+{
+	double requests = (double)peer->requests;
+	double together = requests / (double)(peer->invalidations ? peer->invalidations : 1);
+
+	return (struct bare_config){
+		.requests = (unsigned)(together + 0.5),
+		.misses = (unsigned)((double)peer->misses / requests * together + 0.5),
+		.updates = (unsigned)((double)peer->updates / requests * together + 0.5),
+		.invalidations = 1,
+	};
+}
+
+static struct spread ratios_of(const struct turns *turns)
+{
+	double ratios[PAIRS];
+
+	for (unsigned i = 0; i < PAIRS; i++)
+		ratios[i] = (turns->ns[1][i] - turns->ns[0][i]) / turns->ns[2][i];
+	return spread_of(ratios, PAIRS);
+}
+
+static int report(const struct mode *mode, const struct turns *turns, struct bar bar,
+                  const struct spread *spread, unsigned repetitions)
+{
+	char name[96];
+
+	snprintf(name, sizeof(name), "mapped each: %s, CPU of both sides, less off", mode->name);
+	return result_add(&(struct result){
+		.bench = BLK_BENCH,
+		.name = name,
+		.value = (turns_ns(turns, 1).median - turns_ns(turns, 0).median) * US,
+		.unit = "us",
+		.against = "bare messages",
+		.spread = spread,
+		.bar = bar,
+		.repetitions = repetitions,
+	});
+}
+
+static int measure_cpu(struct blk_peer *off, struct blk_peer *each, const struct mode *mode)
+{
+	const struct bar bar = { BAR_MOST, 1.5 };
+	struct bare bare;
+	const struct contender contenders[] = {
+		{ "off", blk_run_cpu, off, true },
+		{ mode->name, blk_run_cpu, each, true },
+		{ "bare messages", bare_run_cpu, &bare, true },
+	};
+	unsigned repetitions = 0;
+	struct bare_config messages;
+	struct spread spread;
+	struct turns turns;
+	int err;
+
+	blk_run(each, 20000);
+	if (each->error || !each->requests)
+		return each->error;
+	messages = messages_of(each);
+	printf("  %s: %u requests together: %u misses, %u updates, 1 invalidation\n", mode->name,
+	       messages.requests, messages.misses, messages.updates);
+	err = bare_start(&bare, &messages);
+	if (err)
+		return err;
+	pairs_turns(contenders, 3, pairs_seconds(), &turns);
+	spread = ratios_of(&turns);
+	while (bar_judge(bar, &spread) == VERDICT_NOISY && repetitions < REPETITIONS_MAX) {
+		pairs_turns(contenders, 3, pairs_seconds(), &turns);
+		spread = ratios_of(&turns);
+		repetitions++;
+	}
+	bare_end(&bare);
+	return report(mode, &turns, bar, &spread, repetitions);
+}
+
+static int run_all(struct blk_peer *peers, bool poll)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < N && !err; i++)
+		err = start(&peers[i], poll);
+	for (unsigned i = 0; i < N && !err; i++)
+		err = connect_mode(&peers[i], &modes[i], poll);
+	if (err)
+		fprintf(stderr, "blk: iommu: %s\n", strerror(-err));
+	else if (poll)
+		err = measure_speed(peers);
+	for (unsigned i = HINT; i <= PUSH && !poll && !err; i++)
+		err = measure_cpu(&peers[OFF], &peers[i], &modes[i]);
+	for (unsigned i = 0; i < N; i++) {
+		err |= peers[i].error;
+		blk_peer_end(&peers[i]);
+	}
+	return err;
+}
+
+int bench_blk_iommu(void)
+{
+	static struct blk_peer peers[N];
+	int err;
+
+	memset(peers, 0, sizeof(peers));
+	err = run_all(peers, true);
+	memset(peers, 0, sizeof(peers));
+	return err | run_all(peers, false);
+}
