@@ -204,6 +204,13 @@ killed:
 	hung_up = true
 }
 
+/* vring_driver_kick_needed(): the index at which a kick was asked for has just been passed. */
+#if EVENT_IDX
+#define KICK_WANTED(q)	(lanes[q].event == lanes[q].avail - 1)
+#else
+#define KICK_WANTED(q)	(!lanes[q].quiet)
+#endif
+
 /* A driver: makes requests available and kicks if it is asked to. */
 proctype driver(byte q)
 {
@@ -211,7 +218,7 @@ proctype driver(byte q)
 	:: lanes[q].avail < REQUESTS ->
 		lanes[q].avail++;
 		if
-		:: !lanes[q].quiet -> lanes[q].kicked = true
+		:: KICK_WANTED(q) -> lanes[q].kicked = true
 		:: else
 		fi
 	:: lanes[q].avail == REQUESTS -> break

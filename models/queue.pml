@@ -90,6 +90,41 @@ inline request_complete(i)
 	}
 }
 
+/* vring_quiet(): with event_idx a driver that has kicked is quiet by itself. */
+inline set_quiet()
+{
+#if !EVENT_IDX
+	touch_ring();
+	lanes[q].quiet = true;
+#endif
+	quiet = true
+}
+
+/* arm(), its first half: kicks are asked for. */
+inline arm_kicks()
+{
+	touch_ring();
+#if EVENT_IDX
+	lanes[q].event = next_take;
+#else
+	lanes[q].quiet = false;
+#endif
+	quiet = false
+}
+
+/* ... and its second: what came before that is seen. */
+inline arm_look()
+{
+	touch_ring();
+	owed = (lanes[q].avail > next_take)
+}
+
+/* queue_rest(): before a ring is let go, which may be looked at next when it is kicked (S7). */
+#define MUST_REST	(quiet && !halted && !frozen && !stopping && (!RINGS || ring))
+
+/* A drain that takes all, or the ring's page. */
+#define LETS_GO	(serves && (command == LANE_VIEW || (RINGS && ring && HAS(mask, RING_PAGE(q)))))
+
 /* lane_drain(): what must end before the acknowledgement is marked. */
 inline lane_drain(order)
 {
@@ -104,8 +139,8 @@ inline lane_drain(order)
 		}
 #endif
 #ifndef WRONG_RING_KEPT
-		frozen = serves && (order == LANE_VIEW ||
-				    (RINGS && ring && HAS(mask, RING_PAGE(q))));
+		frozen = (serves && (order == LANE_VIEW ||
+				     (RINGS && ring && HAS(mask, RING_PAGE(q)))));
 #endif
 		drained_busy = false;
 		for (n : 0 .. REQUESTS - 1) {
@@ -121,22 +156,22 @@ inline lane_drain(order)
 }
 
 #if SLEEP
-/* lane_forget(): of a ring that is busy a LANE_SHOOT takes care. */
+/* lane_forget(), but for its rings. */
 inline lane_forget()
 {
+	mask = lanes[q].left;
+	lanes[q].left = 0;
 	for (n : 0 .. PAGES - 1) {
 		if
-		:: HAS(lanes[q].left, n) -> cache[n] = 0
+		:: HAS(mask, n) -> cache[n] = 0
 		:: else
 		fi
 	}
-	n = 0;
-	if
-	:: RINGS && lanes[q].busy == 0 && HAS(lanes[q].left, RING_PAGE(q)) -> ring = 0
-	:: else
-	fi;
-	lanes[q].left = 0
+	n = 0
 }
+
+/* Of a ring that is busy nothing was counted as forgotten: a LANE_SHOOT follows. */
+#define LOSES_RING	(RINGS && ring && lanes[q].busy == 0 && HAS(mask, RING_PAGE(q)))
 #endif
 
 /* drain_finish(): the last access has ended. */

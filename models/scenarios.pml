@@ -5,6 +5,7 @@
  *
  *	STARTED		1: rings run from the start
  *	DRIVERS		1: drivers make requests available as time goes by; 0: all are from the start
+ *	EVENT_IDX	1: kicks are asked for by an index, 0: by a flag
  *	QUEUES		queues, each with a worker of its own
  *	REQUESTS	a driver makes available, per queue
  *	DATA		pages that requests want
@@ -57,6 +58,7 @@
 
 /* One queue whose ring is behind the IOMMU: pages, owed kicks, halts. */
 #ifdef CASE_RING
+#define EVENT_IDX	1
 #define DRIVERS		1
 #define QUEUES		1
 #define REQUESTS	2
@@ -168,6 +170,7 @@
 
 /* A worker that sleeps, and is not woken for what it may forget when it wakes. */
 #ifdef CASE_SLEEP
+#define EVENT_IDX	1
 #define SLEEP		1
 #define DRIVERS		1
 #define QUEUES		1
@@ -198,6 +201,9 @@
 #endif
 #ifndef DRIVERS
 #define DRIVERS		0
+#endif
+#ifndef EVENT_IDX
+#define EVENT_IDX	0
 #endif
 #ifndef WINDOW
 #define WINDOW		4

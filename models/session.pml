@@ -190,7 +190,7 @@ proctype session()
 	/* Of a turn */
 	short holes;
 	byte q, s, before, tmp, tmp2, tmp3, tmp4;
-	bool done, orphaned, lost;
+	bool done, orphaned, lost, of_ring;
 
 	xr up;
 
@@ -407,7 +407,13 @@ turn:
 #if SLEEP
 	/* operation_shoot(), and of it lane_leave(): between two looks at the loop's turn. */
 shoot:
+#ifdef WRONG_RESTLESS_BEFORE
+	of_ring = (RINGS && HAS(range, RING_PAGE(q)) && lanes[q].restless);
+#endif
 	atomic {
+#ifndef WRONG_RESTLESS_BEFORE
+		of_ring = (RINGS && HAS(range, RING_PAGE(q)));
+#endif
 		done = lanes[q].asleep;
 		lanes[q].woken = false;
 		if
@@ -417,8 +423,7 @@ shoot:
 	}
 	atomic {
 #ifndef WRONG_SKIP_BUSY
-		done = (lanes[q].busy == 0 &&
-			!(RINGS && lanes[q].restless && HAS(range, RING_PAGE(q))));
+		done = (lanes[q].busy == 0 && !(of_ring && lanes[q].restless));
 #endif
 		if
 		:: !done -> goto shoot_awake
@@ -447,6 +452,7 @@ shoot_awake:
 	}
 shoot_next:
 	atomic {
+		of_ring = false;
 		q++;
 		if
 		:: q < QUEUES -> goto shoot

@@ -86,7 +86,11 @@ typedef lane {
 	/* the ring's memory and its eventfd: worker and driver */
 	byte avail;
 	byte used; /* a mask of requests */
-	bool quiet;
+#if EVENT_IDX
+	byte event; /* a kick is wanted when this is passed */
+#else
+	bool quiet; /* no kick is wanted */
+#endif
 	bool kicked;
 
 	/* session and worker */

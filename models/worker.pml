@@ -18,6 +18,7 @@ proctype worker(byte q)
 	request requests[REQUESTS];
 	byte next_issue, next_take;
 	byte ring; /* pointer to its page */
+	bool quiet; /* it was told not to kick, since it was mapped */
 	bool serves = STARTED, owed = STARTED, due = STARTED;
 	bool frozen, drained_busy, halted, stopping;
 
@@ -36,8 +37,7 @@ end:
 	/* loop_run(): between any two turns, whether there is more to do or not */
 	:: lanes[q].asleep = true;
 		goto asleep
-	:: atomic { lanes[q].left != 0 ->
-		lane_forget() }
+	:: atomic { lanes[q].left != 0 -> goto forget }
 #endif
 
 	/* lane_obey() and queue_woken() */
@@ -52,11 +52,11 @@ end:
 			owed = true;
 			due = true;
 			up ! ACKNOWLEDGE, q, 0
-		:: command == LANE_STOP -> stopping = true
-		:: command == LANE_SHOOT || command == LANE_VIEW ->
-			lane_drain(command);
-			MEET(SHOT_WHILE_ISSUED, requests[0].watched && !frozen);
-			MEET(FROZEN_WHILE_ISSUED, requests[0].watched && frozen)
+		:: command == LANE_STOP && MUST_REST -> goto rest
+		:: command == LANE_STOP && !MUST_REST -> stopping = true
+		:: (command == LANE_SHOOT || command == LANE_VIEW) && MUST_REST && LETS_GO -> goto rest
+		:: (command == LANE_SHOOT || command == LANE_VIEW) && !(MUST_REST && LETS_GO) ->
+			goto drain
 		:: command == LANE_LEAVE -> goto leave
 		fi;
 		goto settle }
@@ -134,7 +134,9 @@ report_opened:
 			found = false;
 			ring = map[RING_PAGE(q)];
 			if
-			:: ring -> goto round_quiet
+			:: ring ->
+				quiet = false;
+				goto round_quiet
 			:: else ->
 				report_add(RING_SLOT, RING_PAGE(q));
 				goto map_report
@@ -151,9 +153,8 @@ round_quiet:
 #endif
 		k = next_issue;
 		if
-		:: DRIVERS ->
-			touch_ring();
-			lanes[q].quiet = true;
+		:: DRIVERS && !quiet ->
+			set_quiet();
 			goto chain
 		:: else
 		fi;
@@ -195,7 +196,11 @@ chain_done:
 		if
 		/* Its report is still with the session, which was told to wake it. */
 		:: blocked && !reporting -> goto round_over
-		:: else -> goto chain
+		/* The session may be waiting for this worker: the rest comes in another round. */
+		:: !blocked && len(commands) > 0 ->
+			due = true;
+			goto round_over
+		:: !(blocked && !reporting) && !(!blocked && len(commands) > 0) -> goto chain
 		fi;
 
 round_end:
@@ -206,17 +211,13 @@ round_end:
 round_reported:
 		if
 		:: DRIVERS ->
-			touch_ring();
-			lanes[q].quiet = false;
+			arm_kicks();
 			goto arm
 		:: else
 		fi;
 arm_here:
-		touch_ring();
-		if
-		:: lanes[q].avail > next_take -> due = true
-		:: else -> owed = false
-		fi;
+		arm_look();
+		due = (due || owed);
 round_over:
 		blocked = false;
 		reporting = false;
@@ -236,7 +237,32 @@ pumped:
 settle:
 		command = NO_COMMAND;
 		mask = 0;
-		lane_settle() }
+		lane_settle();
+		goto turn;
+
+drain:
+		lane_drain(command);
+		MEET(SHOT_WHILE_ISSUED, requests[0].watched && !frozen);
+		MEET(FROZEN_WHILE_ISSUED, requests[0].watched && frozen);
+		goto settle;
+
+rested:
+		if
+		:: command == LANE_STOP ->
+			stopping = true;
+			goto settle
+		:: command == LANE_SHOOT || command == LANE_VIEW -> goto drain
+		:: else
+		fi;
+#if SLEEP
+unmap_left:
+		ring = 0;
+		due = (due || (serves && (owed || IS_AHEAD)));
+		mask = 0;
+#endif
+
+turn:
+		skip }
 	od;
 
 #if SLEEP
@@ -260,13 +286,31 @@ wake:
 		lanes[q].asleep = false;
 		lanes[q].woken = true
 	}
-#ifndef WRONG_WAKE_UNFORGOTTEN
-	atomic { lane_forget() }
-#endif
+#ifdef WRONG_WAKE_UNFORGOTTEN
 	goto end;
+#endif
+forget:
+	atomic {
+		lane_forget();
+		if
+		:: LOSES_RING && MUST_REST -> goto rest
+		:: LOSES_RING && !MUST_REST -> goto unmap_left
+		:: else -> mask = 0;
+			goto turn
+		fi
+	}
 #endif
 
 	/* Where others may come in between, in the order of the above. */
+rest:
+	atomic { arm_kicks() }
+	atomic {
+		arm_look();
+#if SLEEP
+		lanes[q].restless = (owed || IS_AHEAD);
+#endif
+		goto rested
+	}
 woken:
 	atomic {
 		if
