@@ -13,6 +13,8 @@ struct command {
 
 static const struct command commands[] = {
 	{ "bench", "measure a back-end, with and without an IOMMU", bench_main },
+	{ "conform", "judge a back-end by the specification and by what it leaves open",
+	  conform_main },
 	{ "demo", "drive a disk daemon through its device IOTLB and show what happens", demo_main },
 };
 

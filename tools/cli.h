@@ -12,6 +12,7 @@ enum {
 };
 
 int bench_main(int argc, char **argv);
+int conform_main(int argc, char **argv);
 int demo_main(int argc, char **argv);
 
 #endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The command line of "vhu conform backend" and "vhu conform frontend". */
+#ifndef CONFORM_OPTIONS_H
+#define CONFORM_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "trial.h"
+
+struct options {
+	const char *path;
+	enum case_device device;
+	pid_t pid;
+	const char *restart_cmd;
+	const char *only;
+	const char *explain; /* an id */
+	bool list;
+	bool strict;
+	bool verbose;
+	uint64_t seed;
+	unsigned timeout_ms;
+};
+
+/* What differs between the two. */
+struct options_kind {
+	const char *about; /* before and, behind \v, after the options */
+};
+
+/* Exits, as argp does, on --help and on what makes no sense. */
+void options_parse(int argc, char **argv, const struct options_kind *kind, struct options *ret);
+
+/* "blk", "net", "any". */
+const char *options_device_name(enum case_device device);
+
+#endif

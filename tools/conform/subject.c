@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "subject.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "link.h"
+#include "transport/socket.h"
+#include "wire/feature.h"
+
+#define REVIVE_MS 5000
+
+int subject_connect(const struct subject *subject, int ms)
+{
+	struct socket_fault why;
+	int fd, error = socket_connect(subject->path, ms, &fd, &why);
+
+	return error ? error : fd;
+}
+
+/* Messages outside of trials go over a link all the same; their evidence is let go. */
+static int ask(struct link *link, uint32_t request, uint64_t *ret)
+{
+	struct message message;
+	int error;
+
+	message_init(&message, request);
+	error = link_send(link, &message);
+	if (!error)
+		error = link_recv(link, &message, (int)link->trial->patience_ms);
+	if (error)
+		return error;
+	message_close_fds(&message);
+	if (message.header.request != request || message.header.size != sizeof(*ret))
+		return -EPROTO;
+	*ret = message.payload.u64;
+	return 0;
+}
+
+static int set(struct link *link, uint32_t request, uint64_t value)
+{
+	struct message message;
+
+	message_init(&message, request);
+	message.header.size = sizeof(value);
+	message.payload.u64 = value;
+	return link_send(link, &message);
+}
+
+static struct trial *silent_trial(unsigned ms)
+{
+	struct trial *trial = calloc(1, sizeof(*trial));
+
+	if (!trial)
+		return NULL;
+	trial->muted = 1;
+	trial->patience_ms = ms;
+	trial->deadline_ns = clock_ns() + UINT64_C(30000000000);
+	return trial;
+}
+
+static int probe(struct subject *subject, struct link *link)
+{
+	uint64_t queues = 0;
+	int error = ask(link, VHU_FE_GET_FEATURES, &subject->features);
+
+	subject->protocol = 0;
+	if (!error && subject->features & VHU_BIT(VHU_F_PROTOCOL_FEATURES))
+		error = ask(link, VHU_FE_GET_PROTOCOL_FEATURES, &subject->protocol);
+	if (!error && subject->protocol & VHU_BIT(VHU_PROTOCOL_F_MQ)) {
+		error = set(link, VHU_FE_SET_PROTOCOL_FEATURES, VHU_BIT(VHU_PROTOCOL_F_MQ));
+		if (!error)
+			error = ask(link, VHU_FE_GET_QUEUE_NUM, &queues);
+	}
+	/* The specification counts pairs for a network device. */
+	subject->queues = (unsigned)(queues ? queues : 1);
+	if (subject->device == DEVICE_NET)
+		subject->queues *= 2;
+	return error;
+}
+
+static void find_name(struct subject *subject, int fd)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	char path[64];
+	FILE *file;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/comm", subject->pid ? subject->pid : peer.pid);
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	if (fgets(subject->name, sizeof(subject->name), file))
+		subject->name[strcspn(subject->name, "\n")] = 0;
+	fclose(file);
+}
+
+int subject_probe(struct subject *subject, char *why, unsigned long size)
+{
+	struct trial *trial = silent_trial(subject->patience_ms);
+	struct link link = { trial, MESSAGE_MAIN, true, -1 };
+	int error = trial ? subject_connect(subject, (int)subject->patience_ms) : -ENOMEM;
+
+	if (error < 0) {
+		snprintf(why, size, "can't connect to %s: %s", subject->path, strerror(-error));
+	} else {
+		link.fd = error;
+		find_name(subject, link.fd);
+		error = probe(subject, &link);
+		if (error)
+			snprintf(why, size, "%s does not answer as a back-end does: %s",
+			         subject->path, strerror(-error));
+	}
+	if (trial)
+		link_close(&link);
+	free(trial);
+	return error;
+}
+
+bool subject_answers(const struct subject *subject, int ms)
+{
+	struct trial *trial = silent_trial((unsigned)ms);
+	struct link link = { trial, MESSAGE_MAIN, true, -1 };
+	uint64_t features;
+	bool answers = false;
+
+	if (!trial)
+		return false;
+	link.fd = subject_connect(subject, ms);
+	if (link.fd >= 0)
+		answers = !ask(&link, VHU_FE_GET_FEATURES, &features);
+	else
+		link.fd = -1;
+	link_close(&link);
+	free(trial);
+	return answers;
+}
+
+/* The command may print the process id of what it started, for --pid. */
+static void restart(struct subject *subject)
+{
+	FILE *pipe = popen(subject->restart_cmd, "re");
+	char line[64];
+	long pid;
+
+	if (!pipe)
+		return;
+	if (fgets(line, sizeof(line), pipe)) {
+		pid = strtol(line, NULL, 10);
+		if (pid > 0 && subject->pid)
+			subject->pid = (pid_t)pid;
+	}
+	pclose(pipe);
+}
+
+bool subject_revive(struct subject *subject)
+{
+	uint64_t end = clock_ns() + REVIVE_MS * UINT64_C(1000000);
+
+	if (subject->restart_cmd)
+		restart(subject);
+	while (clock_ns() < end) {
+		if (subject_answers(subject, 500))
+			return true;
+		nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+	}
+	return false;
+}
+
+static int count_entries(pid_t pid, const char *what)
+{
+	char path[64];
+	struct dirent *entry;
+	DIR *folder;
+	int n = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, what);
+	folder = opendir(path);
+	if (!folder)
+		return -1;
+	while ((entry = readdir(folder)))
+		n += entry->d_name[0] != '.';
+	closedir(folder);
+	return n;
+}
+
+static int count_lines(pid_t pid, const char *what)
+{
+	char path[64];
+	FILE *file;
+	int n = 0, c;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, what);
+	file = fopen(path, "re");
+	if (!file)
+		return -1;
+	while ((c = getc(file)) != EOF)
+		n += c == '\n';
+	fclose(file);
+	return n;
+}
+
+struct holdings subject_holdings(const struct subject *subject)
+{
+	return (struct holdings){ count_entries(subject->pid, "fd"),
+		                  count_entries(subject->pid, "task"),
+		                  count_lines(subject->pid, "maps") };
+}
+
+static const char *name_bits(const char *what, uint64_t bits, const char *(*name)(unsigned bit),
+                             char *text, unsigned long size)
+{
+	unsigned bit = (unsigned)__builtin_ctzll(bits);
+	const char *word = name(bit);
+
+	if (word)
+		snprintf(text, size, "the back-end does not offer %s%s", what, word);
+	else
+		snprintf(text, size, "the back-end does not offer %sbit %u", what, bit);
+	return text;
+}
+
+const char *subject_lacks(const struct subject *subject, const struct case_needs *needs, char *text,
+                          unsigned long size)
+{
+	if (needs->device && !(needs->device & subject->device))
+		return needs->device == DEVICE_IO    ? "needs --type=blk or net"
+		       : needs->device == DEVICE_BLK ? "needs --type=blk"
+		                                     : "needs --type=net";
+	if (needs->features & ~subject->features)
+		return name_bits("", needs->features & ~subject->features, feature_name, text,
+		                 size);
+	if (needs->protocol & ~subject->protocol)
+		return name_bits("PROTOCOL_F_", needs->protocol & ~subject->protocol,
+		                 protocol_feature_name, text, size);
+	if (needs->queues > subject->queues)
+		return "the back-end has too few queues";
+	if (needs->pid && !subject->pid)
+		return "needs --pid";
+	if (needs->restart && !subject->restart_cmd)
+		return "needs --restart-cmd";
+	if (needs->echo && subject->device == DEVICE_NET && !subject->echo)
+		return "the back-end sends no frames back";
+	return NULL;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The areas of cases that judge back-ends. A new file of cases is named here. */
+#ifndef CONFORM_SUITE_BACKEND_H
+#define CONFORM_SUITE_BACKEND_H
+
+#include "trial.h"
+
+extern const struct conform_area area_negotiation;
+extern const struct conform_area area_messages;
+extern const struct conform_area area_vring_state;
+extern const struct conform_area area_memory;
+extern const struct conform_area area_config;
+extern const struct conform_area area_ring;
+extern const struct conform_area area_life;
+extern const struct conform_area area_iotlb;
+
+/* In the order in which they are tried. */
+extern const struct conform_area *const backend_areas[];
+extern const unsigned n_backend_areas;
+
+#endif
