@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The disk is memory of this process: a transfer is a copy, done when submit()
- * returns. Nothing is stable, so a flush has nothing to do.
+ * The disk is memory of this process: a transfer is a copy. It is made a few transfers
+ * after its own submit(), so that the processor can fetch its first lines meanwhile:
+ * a disk is larger than a cache. Nothing is stable, so a flush has nothing to do.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,16 +12,46 @@
 
 #include "devices/zeroes.h"
 
+#define LINE 64u
+/* Lines of a transfer that are fetched ahead; the processor guesses those behind them. */
+#define FETCH 16u
+/* Transfers that wait for theirs. */
+#define AHEAD 2u
+
+struct memory_queue {
+	struct engine_queue base;
+	struct transfer *waiting[AHEAD]; /* a ring */
+	unsigned first, n;
+};
+
 static int memory_start(const struct storage *storage, unsigned depth, struct engine_queue **ret)
 {
-	struct engine_queue *queue = malloc(sizeof(*queue));
+	struct memory_queue *queue = calloc(1, sizeof(*queue));
 
 	(void)depth;
 	if (!queue)
 		return -ENOMEM;
-	*queue = (struct engine_queue){ &engine_memory, storage, -1 };
-	*ret = queue;
+	queue->base = (struct engine_queue){ &engine_memory, storage, -1 };
+	*ret = &queue->base;
 	return 0;
+}
+
+static struct memory_queue *memory_of(struct engine_queue *queue)
+{
+	return container_of(queue, struct memory_queue, base);
+}
+
+static char *place_of(const struct memory_queue *queue, const struct transfer *transfer)
+{
+	return (char *)queue->base.storage->bytes + transfer->offset;
+}
+
+static void fetch(const struct transfer *transfer, const char *disk)
+{
+	uint64_t bytes = transfer->left < FETCH * LINE ? transfer->left : FETCH * LINE;
+
+	for (uint64_t at = 0; at < bytes; at += LINE)
+		__builtin_prefetch(disk + at);
 }
 
 static void copy(struct transfer *transfer, char *disk)
@@ -61,25 +92,50 @@ static void clear(struct transfer *transfer, char *disk)
 	transfer->left = 0;
 }
 
-static void memory_submit(struct engine_queue *queue, struct transfer *transfer)
+static void run_first(struct memory_queue *queue)
 {
-	char *disk = (char *)queue->storage->bytes + transfer->offset;
+	struct transfer *transfer = queue->waiting[queue->first];
 
-	if (transfer_zeroes(transfer))
-		clear(transfer, disk);
-	else if (transfer->op != TRANSFER_FLUSH)
-		copy(transfer, disk);
+	queue->first = (queue->first + 1) % AHEAD;
+	queue->n--;
+	copy(transfer, place_of(queue, transfer));
 	transfer->done(transfer);
 }
 
-static void memory_stop(struct engine_queue *queue)
+static void memory_submit(struct engine_queue *base, struct transfer *transfer)
 {
-	free(queue);
+	struct memory_queue *queue = memory_of(base);
+	char *disk = place_of(queue, transfer);
+
+	if (transfer->op == TRANSFER_READ || transfer->op == TRANSFER_WRITE) {
+		fetch(transfer, disk);
+		if (queue->n == AHEAD)
+			run_first(queue);
+		queue->waiting[(queue->first + queue->n++) % AHEAD] = transfer;
+		return;
+	}
+	if (transfer_zeroes(transfer))
+		clear(transfer, disk);
+	transfer->done(transfer);
+}
+
+static void memory_submit_end(struct engine_queue *base)
+{
+	struct memory_queue *queue = memory_of(base);
+
+	while (queue->n)
+		run_first(queue);
+}
+
+static void memory_stop(struct engine_queue *base)
+{
+	free(memory_of(base));
 }
 
 const struct engine_ops engine_memory = {
 	.name = "memory",
 	.start = memory_start,
 	.submit = memory_submit,
+	.submit_end = memory_submit_end,
 	.stop = memory_stop,
 };
