@@ -14,6 +14,8 @@
 /* Requests, and bytes, issued in one round before other queues and sockets have their turn. */
 #define ISSUE_BATCH 64u
 #define ISSUE_BYTES (UINT64_C(512) << 10)
+/* Of them, what was done is shown by so many, so that driver and device work at a time. */
+#define SHOW_BATCH 16u
 /* An answer may be lost to an invalidation, but not for ever (rule S4). */
 #define ASKS_MAX 3u
 
@@ -197,6 +199,8 @@ static int queue_issue(struct vhu_queue *queue, struct hole_report **report)
 		retain_clear(&queue->retain);
 		bytes += head->chain.out_len + head->chain.in_len;
 		request_issue(head);
+		if (queue->n_put >= SHOW_BATCH)
+			queue_show(queue);
 	}
 	return 1;
 }

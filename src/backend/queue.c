@@ -291,15 +291,24 @@ void queue_halt(struct vhu_queue *queue, const char *why)
 		fd_signal(queue->err_fd);
 }
 
-void queue_publish(struct vhu_queue *queue)
+void queue_show(struct vhu_queue *queue)
 {
 	unsigned n = queue->n_put;
 
 	if (!n)
 		return;
 	queue->n_put = 0;
+	queue->shown = true;
 	vring_publish(&queue->ring);
 	gauge_add(&queue->lane->busy, -(int)n);
+}
+
+void queue_publish(struct vhu_queue *queue)
+{
+	queue_show(queue);
+	if (!queue->shown)
+		return;
+	queue->shown = false;
 	if (vring_wants_call(&queue->ring))
 		queue_call(queue);
 }

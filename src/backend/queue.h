@@ -140,6 +140,7 @@ struct vhu_queue {
 	bool in_batch;     /* called from below: finish later */
 	bool quiet;        /* the driver was asked not to kick, and so is owed a look */
 	bool restless;     /* counted in the lane */
+	bool shown;        /* used elements, for which no call was considered yet */
 	bool call_owed;    /* the driver wants a call and there is no fd for it */
 	struct lane_command *stopping;
 
@@ -173,7 +174,9 @@ int queue_set(struct vhu_queue *queue, const struct lane_command *command);
 void queue_schedule(struct vhu_queue *queue);
 /* One round: takes, translates, issues, publishes, reports. lane_settle() is to follow. */
 void queue_pump(struct vhu_queue *queue);
-/* Publishes what was put and signals the driver if it wants that. */
+/* Publishes what was put. queue_publish() is to follow. */
+void queue_show(struct vhu_queue *queue);
+/* The same, and signals the driver if it wants that. */
 void queue_publish(struct vhu_queue *queue);
 /* Publishes held requests: those whose misses are answered, or all. */
 void queue_release_held(struct vhu_queue *queue, bool all);
