@@ -16,6 +16,7 @@ struct broken {
 	const char *what;
 	bool rings;                   /* their pages have to go for it to be seen */
 	bool regions;                 /* memory has to */
+	bool sleepy;                  /* workers have to sleep in between */
 	unsigned entries;             /* the device IOTLB may not have more */
 	unsigned marks[BROKEN_MARKS]; /* by each of which it is seen; 0: none */
 };

@@ -121,6 +121,7 @@ static int make_server(struct disk *disk, int fd)
 		.workers = disk->workers,
 		.n_workers = disk->config.n_workers,
 		.iotlb_entries = disk->config.entries,
+		.poll_us = disk->config.poll_us,
 	};
 
 	for (unsigned i = 0; i < disk->config.n_workers; i++) {

@@ -25,6 +25,7 @@ struct disk_config {
 	unsigned n_workers;
 	unsigned queues;
 	unsigned entries; /* of the device IOTLB; 0: enough */
+	unsigned poll_us; /* workers look at rings for so long before they sleep */
 	bool direct;      /* past the page cache, into the memory itself */
 };
 

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <time.h>
 
+#include "backend/forget.h"
 #include "backend/mailbox.h"
 #include "backend/request.h"
 #include "base/loop.h"
@@ -51,6 +52,13 @@ static void dawdle(void)
 	type __real_##name(__VA_ARGS__); \
 	type __wrap_##name(__VA_ARGS__); \
 	type __wrap_##name(__VA_ARGS__)
+
+WRAP(void, forget_put, struct forget *forget, struct range range)
+{
+	dawdle();
+	__real_forget_put(forget, range);
+	dawdle();
+}
 
 WRAP(bool, iotlb_invalidate, struct iotlb *tlb, struct range iova)
 {

@@ -221,11 +221,12 @@ static bool remove_all(struct pages *pages, struct removal *removal)
 
 bool pages_remove(struct pages *pages, enum way way, enum frame_state mark)
 {
+	unsigned lowest = pages->rings ? 0 : pages->n_fixed;
 	struct removal removal = {
 		.way = way,
 		.mark = mark,
 		.serial = pages->serial + 1,
-		.first = (unsigned)(pattern_random(&pages->random) % pages->n),
+		.first = lowest + (unsigned)(pattern_random(&pages->random) % (pages->n - lowest)),
 	};
 	bool done;
 

@@ -90,6 +90,7 @@ struct pages {
 	uint64_t trapped;   /* pages made inaccessible, and those filled with a canary */
 	uint64_t canaries;  /* behind acknowledgements */
 	uint64_t n_answers; /* misses answered */
+	bool rings;         /* fixed pages may go, too */
 	bool evicts;        /* the back-end may forget by itself */
 	bool wide;          /* neighbours are neighbours in frames, too, and are given together */
 	unsigned keep_away; /* frames that stay spoilt, at most */

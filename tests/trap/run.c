@@ -70,11 +70,11 @@ static uint64_t choose(struct run_state *state, unsigned n)
 
 void run_describe(const struct run_config *config, char *text, unsigned size)
 {
-	snprintf(text, size, "%s%s, %u workers%s%s%s%s%s", config->engine->name,
+	snprintf(text, size, "%s%s, %u workers%s%s%s%s%s%s", config->engine->name,
 	         config->direct ? ", direct" : "", config->n_workers,
 	         config->rings ? ", rings" : "", config->regions ? ", regions" : "",
 	         config->entries ? ", few entries" : "", config->wide ? ", wide" : "",
-	         config->sleepy ? ", sleepy" : "");
+	         config->sleepy ? ", sleepy" : "", config->poll_us ? ", polling" : "");
 }
 
 static bool start_rings(struct run_state *state)
@@ -127,6 +127,7 @@ static bool begin(struct run_state *state, int fds[2])
 	pages_init(&state->pages, &state->frames, state->subject, config->seed);
 	pages_connect(&state->pages, state->talk.main, state->talk.back);
 	state->pages.keep_away = KEEP_AWAY;
+	state->pages.rings = config->rings;
 	state->pages.evicts = config->entries;
 	state->pages.wide = config->wide;
 	return load_init(load, &state->disk, &state->pages,
@@ -352,6 +353,7 @@ static int start_disk(struct run_state *state, int fd)
 		.n_workers = state->config->n_workers,
 		.queues = state->load.n_queues,
 		.entries = state->config->entries,
+		.poll_us = state->config->poll_us,
 		.direct = state->config->direct,
 	};
 

@@ -29,6 +29,7 @@ struct run_config {
 	bool regions;     /* and memory */
 	bool wide;        /* entries of many pages, of which some are taken out */
 	bool sleepy;      /* between removals everybody goes to sleep */
+	unsigned poll_us; /* workers look at rings for so long before they sleep */
 	unsigned entries; /* of the device IOTLB; 0: enough */
 	unsigned marks;
 	unsigned late_us;    /* of engine_late */

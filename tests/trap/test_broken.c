@@ -38,6 +38,8 @@ static void attack(unsigned marks)
 		.n_workers = 2,
 		.rings = broken.rings,
 		.regions = broken.regions,
+		.sleepy = broken.sleepy,
+		.depth = broken.sleepy ? 1 : 0,
 		.entries = broken.entries,
 		.marks = marks,
 		.late_us = LATE_US,

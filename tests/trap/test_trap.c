@@ -24,6 +24,7 @@
 #define BOTH     (RUN_TRAP | RUN_CANARY)
 #define LATE_US  150u
 #define PIECE_MS 5000u
+#define POLL_US  100u
 #define FEW      64u /* entries, of pages in use at a time */
 #define FEW_WIDE 24u
 
@@ -61,6 +62,12 @@ static const struct run_config combinations[] = {
 	  .marks = BOTH,
 	  .sleepy = true,
 	  .depth = 1,
+	  .rings = true },
+	{ .engine = &engine_memory, .n_workers = 2, .marks = BOTH, .poll_us = POLL_US },
+	{ .engine = &engine_late,
+	  .n_workers = 2,
+	  .marks = BOTH,
+	  .poll_us = POLL_US,
 	  .rings = true },
 	{ .engine = &engine_uring, .n_workers = 2, .marks = RUN_CANARY, .direct = true },
 	{ .engine = &engine_threads, .n_workers = 4, .marks = RUN_CANARY, .direct = true },
