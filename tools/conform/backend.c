@@ -138,6 +138,7 @@ static int judge(struct suite *suite, const struct options *options)
 		                    .path = options->path,
 		                    .name = subject.name,
 		                    .type = options_device_name(options->device),
+		                    .label = options->label,
 		                    .seed = options->seed,
 		                    .strict = options->strict,
 		                    .verbose = options->verbose };
@@ -149,7 +150,8 @@ static int judge(struct suite *suite, const struct options *options)
 	}
 	probe_echo(&subject, options->timeout_ms);
 	suite_run(suite, perform, &subject);
-	report_text(stdout, suite, &head);
+	if (report_all(suite, &head, options))
+		return EXIT_DIFFERENT;
 	if (suite->interrupted)
 		return EXIT_INTERRUPTED;
 	return suite_is_fine(suite, options->strict) ? EXIT_FINE : EXIT_DIFFERENT;

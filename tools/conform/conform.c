@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "report.h"
 
 static const struct side {
 	const char *name;
@@ -23,7 +24,28 @@ static void print_usage(FILE *to)
 	fputs("Usage: vhu conform SIDE [OPTION...]\n\n", to);
 	for (unsigned i = 0; i < N_SIDES; i++)
 		fprintf(to, "  %-8s %s\n", sides[i].name, sides[i].summary);
+	fputs("\n       vhu conform --compare A.json B.json...   what differs between two or more "
+	      "runs\n"
+	      "       vhu conform --table A.json...            all cases of the runs, in "
+	      "Markdown\n",
+	      to);
 	fputs("\n'vhu conform SIDE --help' tells more.\n", to);
+}
+
+/* --compare and --table. */
+static int compare(int argc, char **argv)
+{
+	bool all = !strcmp(argv[1], "--table");
+	int result;
+
+	if (argc < (all ? 3 : 4)) {
+		fprintf(stderr, "vhu conform %s: reports of --json are needed\n", argv[1]);
+		return EXIT_USAGE;
+	}
+	result = report_compare(argv + 2, (unsigned)argc - 2, all);
+	if (result < 0)
+		return EXIT_USAGE;
+	return result && !all ? EXIT_DIFFERENT : EXIT_FINE;
 }
 
 int conform_main(int argc, char **argv)
@@ -34,6 +56,8 @@ int conform_main(int argc, char **argv)
 		print_usage(argc < 2 ? stderr : stdout);
 		return argc < 2 ? EXIT_USAGE : EXIT_FINE;
 	}
+	if (!strcmp(argv[1], "--compare") || !strcmp(argv[1], "--table"))
+		return compare(argc, argv);
 	for (unsigned i = 0; i < N_SIDES; i++) {
 		if (strcmp(argv[1], sides[i].name))
 			continue;

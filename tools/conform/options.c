@@ -23,6 +23,10 @@ enum key {
 	KEY_VERBOSE,
 	KEY_SEED,
 	KEY_TIMEOUT,
+	KEY_TAP,
+	KEY_JUNIT,
+	KEY_JSON,
+	KEY_LABEL,
 };
 
 static const struct argp_option table[] = {
@@ -40,6 +44,13 @@ static const struct argp_option table[] = {
 	{ NULL, 0, NULL, 0, "What is told:", 3 },
 	{ "list", KEY_LIST, NULL, 0, "The cases, without trying them" },
 	{ "explain", KEY_EXPLAIN, "ID", 0, "What a case is about" },
+	{ "tap", KEY_TAP, NULL, 0, "TAP on standard output, in place of the report" },
+	{ "junit", KEY_JUNIT, "FILE", 0,
+	  "JUnit's XML, besides; - for standard output, in its place" },
+	{ "json", KEY_JSON, "FILE", 0,
+	  "Everything as JSON, likewise; for 'vhu conform --compare'" },
+	{ "label", KEY_LABEL, "TEXT", 0,
+	  "What the two call the peer (default: its program's name)" },
 	{ "verbose", KEY_VERBOSE, NULL, 0, "What passed, too, with its evidence" },
 	{ 0 },
 };
@@ -94,21 +105,35 @@ static error_t parse_choice(int key, char *arg, struct argp_state *state, struct
 	return 0;
 }
 
+static error_t parse_telling(int key, char *arg, struct options *options)
+{
+	switch (key) {
+	case KEY_TAP: options->tap = true; break;
+	case KEY_JUNIT: options->junit = arg; break;
+	case KEY_JSON: options->json = arg; break;
+	case KEY_LABEL: options->label = arg; break;
+	case KEY_LIST: options->list = true; break;
+	case KEY_EXPLAIN: options->explain = arg; break;
+	case KEY_VERBOSE: options->verbose = true; break;
+	default: return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct options *options = state->input;
 
 	switch (key) {
-	case KEY_LIST: options->list = true; break;
-	case KEY_EXPLAIN: options->explain = arg; break;
 	case KEY_STRICT: options->strict = true; break;
-	case KEY_VERBOSE: options->verbose = true; break;
 	case ARGP_KEY_ARG: argp_error(state, "unexpected: %s", arg); break;
 	case ARGP_KEY_END:
 		if (!options->path && !options->list && !options->explain)
 			argp_error(state, "--socket-path is needed");
 		break;
-	default: return parse_choice(key, arg, state, options);
+	default:
+		if (parse_telling(key, arg, options) == ARGP_ERR_UNKNOWN)
+			return parse_choice(key, arg, state, options);
 	}
 	return 0;
 }

@@ -15,7 +15,10 @@ struct options {
 	pid_t pid;
 	const char *restart_cmd;
 	const char *only;
-	const char *explain; /* an id */
+	const char *explain;      /* an id */
+	const char *label;        /* NULL: none */
+	const char *junit, *json; /* files; NULL: none */
+	bool tap;
 	bool list;
 	bool strict;
 	bool verbose;

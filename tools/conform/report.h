@@ -26,6 +26,34 @@ struct report_head {
 	bool verbose; /* passes and evidence of all, too */
 };
 
+/* For people: what is wrong, with the evidence, then a verdict per area. */
 void report_text(FILE *to, const struct suite *suite, const struct report_head *head);
+
+/* TAP 13: what is wrong at level should is a "todo", so that harnesses go on. */
+void report_tap(FILE *to, const struct suite *suite, const struct report_head *head);
+
+/*
+ * To a file, "-" for stdout: JUnit's XML, a suite per area; JSON, everything. 0 or
+ * -errno; report_json(): -ENOTSUP in a build without json-c.
+ */
+int report_junit(const char *path, const struct suite *suite, const struct report_head *head);
+int report_json(const char *path, const struct suite *suite, const struct report_head *head);
+
+/*
+ * Of reports of report_json(): on stdout a row for each case whose verdicts are not
+ * all the same (@all: for each case, as a table in Markdown). 0: they are all the
+ * same; 1: they are not; -errno, having said why on stderr.
+ */
+int report_compare(char *const *paths, unsigned n, bool all);
+
+/* What --tap, --junit and --json make of it all. 0 or -errno, having said why on stderr. */
+struct options;
+int report_all(const struct suite *suite, const struct report_head *head,
+               const struct options *options);
+
+/* Opens @path for report_junit() and report_json(); NULL with errno. */
+FILE *report_open(const char *path);
+/* 0, or the -errno of whatever could not be written. */
+int report_close(FILE *file);
 
 #endif

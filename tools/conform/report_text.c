@@ -21,7 +21,8 @@ static void put_trial(FILE *to, const struct trial *trial, bool with_evidence)
 {
 	const struct conform_case *which = trial->which;
 
-	fprintf(to, "%s  %s (%s)\n", verdict_name(trial->verdict), which->id,
+	fprintf(to, "%s  %s (%s)\n",
+	        trial->verdict == VERDICT_FAIL ? "FAIL" : verdict_name(trial->verdict), which->id,
 	        level_name(which->level));
 	fprintf(to, "    %s\n    rule: %s\n", which->title, which->rule);
 	if (trial->reason[0])

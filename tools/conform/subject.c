@@ -86,21 +86,24 @@ static int probe(struct subject *subject, struct link *link)
 	return error;
 }
 
+/* What it was started as; the kernel's name of a process is cut. */
 static void find_name(struct subject *subject, int fd)
 {
+	char path[64], line[256] = "", *name;
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
-	char path[64];
 	FILE *file;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
 		return;
-	snprintf(path, sizeof(path), "/proc/%d/comm", subject->pid ? subject->pid : peer.pid);
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", subject->pid ? subject->pid : peer.pid);
 	file = fopen(path, "re");
 	if (!file)
 		return;
-	if (fgets(subject->name, sizeof(subject->name), file))
-		subject->name[strcspn(subject->name, "\n")] = 0;
+	if (fgets(line, sizeof(line), file)) {
+		name = strrchr(line, '/');
+		snprintf(subject->name, sizeof(subject->name), "%s", name ? name + 1 : line);
+	}
 	fclose(file);
 }
 

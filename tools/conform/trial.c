@@ -98,7 +98,7 @@ uint64_t trial_random(struct trial *trial)
 
 const char *verdict_name(enum verdict verdict)
 {
-	static const char *const names[] = { "pass", "FAIL", "not applicable", "error" };
+	static const char *const names[] = { "pass", "fail", "not applicable", "error" };
 
 	return names[verdict];
 }
