@@ -217,6 +217,7 @@ VHU_EXPORT void vhu_frontend_free(struct vhu_frontend *fe)
 	fe->lost = true;
 	fe->lost_due = false;
 	exchange_end(fe, -ENOTCONN);
+	wake_all(fe);
 	frontend_leave(fe, 0);
 	iommu_detach(&fe->device);
 	/* In this order: a back-channel that ends alone is a fault to a back-end. */

@@ -195,6 +195,16 @@ static bool wait(struct iommu_device *device, struct iommu_ticket *ticket, int s
 	return frontend_leave(fe, ticket->done);
 }
 
+static void serve(struct iommu_device *device)
+{
+	struct vhu_frontend *fe = frontend_of(device);
+
+	pthread_mutex_lock(&fe->lock);
+	if (!fe->lost && !fe->pumping)
+		frontend_round(fe, 0);
+	frontend_leave(fe, 0);
+}
+
 /*
  * Pushes
  */
@@ -283,6 +293,7 @@ const struct iommu_device_ops frontend_iommu_ops = {
 	.prepare = prepare,
 	.invalidate = invalidate,
 	.wait = wait,
+	.serve = serve,
 	.expire = expire,
 	.push = push,
 	.sync = sync,

@@ -54,6 +54,8 @@ struct iommu_device_ops {
 	void (*invalidate)(struct iommu_device *device, struct iommu_ticket *ticket);
 	/* Waits for that, @slice_ms at most if not negative. Whether it is done. */
 	bool (*wait)(struct iommu_device *device, struct iommu_ticket *ticket, int slice_ms);
+	/* Does what there is to do for its back-end, and does not wait. */
+	void (*serve)(struct iommu_device *device);
 	/* Gives up what takes too long. Milliseconds to the next deadline; -1: none. */
 	int (*expire)(struct iommu_device *device);
 	/* Queues what iommu_answers_of() tells of the range; sends with the @last. */

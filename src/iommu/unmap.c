@@ -31,6 +31,7 @@ struct iommu_unmap {
 	unsigned n_ranges;
 	unsigned pending; /* tickets, and who still sends; under the IOMMU's lock */
 	int error;        /* the first; likewise */
+	bool alone;       /* there is but one device */
 	unsigned n_tickets;
 	struct iommu_ticket tickets[];
 };
@@ -92,6 +93,7 @@ static struct iommu_unmap *unmap_new(struct vhu_iommu *iommu, unsigned n_ranges)
 		unmap->tickets[n++].device = device;
 	}
 	unmap->n_tickets = n;
+	unmap->alone = n == 1;
 out:
 	pthread_mutex_unlock(&iommu->lock);
 	return unmap;
@@ -210,27 +212,41 @@ static void send_all(struct iommu_unmap *unmap)
 	}
 }
 
-/* They take their time together; meanwhile each may have to be served. */
+/* Whether it is done; then the device is let go of. */
+static bool wait_for(struct iommu_ticket *ticket, int slice_ms)
+{
+	struct vhu_iommu *iommu = ticket->unmap->iommu;
+
+	if (!ticket->device->ops->wait(ticket->device, ticket, slice_ms))
+		return false;
+	pthread_mutex_lock(&iommu->lock);
+	iommu_unuse(ticket->device);
+	pthread_mutex_unlock(&iommu->lock);
+	ticket->device = NULL;
+	return true;
+}
+
+static void serve_all(struct vhu_iommu *iommu)
+{
+	struct iommu_device *device = NULL;
+
+	while ((device = iommu_next_device(iommu, device)))
+		device->ops->serve(device);
+}
+
+/* They take their time together; meanwhile all there are may have to be served. */
 static int wait_all(struct iommu_unmap *unmap)
 {
+	const int slice_ms = unmap->alone ? -1 : SLICE_MS;
 	unsigned left = unmap->n_tickets;
 	int error;
 
 	while (left) {
-		int slice_ms = left > 1 ? SLICE_MS : -1;
-
-		for (unsigned i = 0; i < unmap->n_tickets; i++) {
-			struct iommu_ticket *ticket = &unmap->tickets[i];
-
-			if (ticket->device &&
-			    ticket->device->ops->wait(ticket->device, ticket, slice_ms)) {
-				pthread_mutex_lock(&unmap->iommu->lock);
-				iommu_unuse(ticket->device);
-				pthread_mutex_unlock(&unmap->iommu->lock);
-				ticket->device = NULL;
-				left--;
-			}
-		}
+		for (unsigned i = 0; i < unmap->n_tickets; i++)
+			if (unmap->tickets[i].device)
+				left -= wait_for(&unmap->tickets[i], slice_ms);
+		if (left)
+			serve_all(unmap->iommu);
 	}
 	error = unmap->error;
 	free(unmap);

@@ -13,7 +13,7 @@
 #include "base/fd.h"
 #include "frontend/frontend.h"
 
-#define TIMEOUT_DEFAULT_MS 2000
+#define TIMEOUT_DEFAULT_MS (2 * PEER_PATIENCE)
 
 const struct fake_config fake_full = {
 	.features = VHU_BIT(VHU_F_PROTOCOL_FEATURES) | VHU_BIT(VIRTIO_F_VERSION_1) |
@@ -86,12 +86,14 @@ static void *run(void *opaque)
 	struct message message;
 
 	while (!peer_recv(fake->main, &message, 10 * PEER_PATIENCE)) {
+		atomic_store(&fake->busy, true);
 		fake->received++;
 		if (fake->received == fake->config.die_at)
 			shutdown(fake->main, SHUT_RDWR);
 		else
 			handle(fake, &message);
 		message_close_fds(&message);
+		atomic_store(&fake->busy, false);
 		if (fake->received == fake->config.die_at)
 			break;
 	}
@@ -171,6 +173,19 @@ void fake_free(struct fake *fake)
 	free(fake);
 	if (trouble)
 		fail_msg("the script was disappointed in line %d", trouble);
+}
+
+void fake_set_script(struct fake *fake, uint32_t request, fake_script *script)
+{
+	const uint64_t start = clock_ns();
+
+	while (atomic_load(&fake->busy)) {
+		assert_true(clock_ns() - start < UINT64_C(2000000) * PEER_PATIENCE);
+		nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+	}
+	fake->config.request = request;
+	fake->config.script = script;
+	atomic_store(&fake->scripted, false);
 }
 
 void fake_run(struct fake *fake)

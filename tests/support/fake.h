@@ -40,7 +40,7 @@ struct fake_config {
 	fake_script *script; /* replies to it, or not */
 	fake_script *beside; /* called at each message, before it is dealt with */
 	bool careless;       /* that its replies find nobody is no failure */
-	int timeout_ms;      /* of the front-end; 0: 2000 */
+	int timeout_ms;      /* of the front-end; 0: more than anything should take */
 	struct vhu_iommu *iommu;
 	void (*config_changed)(void *opaque);
 	void (*lost)(void *opaque);
@@ -58,6 +58,7 @@ struct fake {
 	struct message last[64];
 	int trouble;           /* line of the script */
 	_Atomic bool scripted; /* the script has run */
+	_Atomic bool busy;     /* with a message, which may be replied to already */
 	pthread_t thread;
 };
 
@@ -75,6 +76,9 @@ int fake_reconnect(struct fake *fake, const struct fake_config *config);
 
 /* The front-end's patience from now on. */
 void fake_set_timeout(struct fake *fake, int ms);
+
+/* Another script, which may run as the first one could, once that has ended. */
+void fake_set_script(struct fake *fake, uint32_t request, fake_script *script);
 
 /* Runs the front-end until the script has run. */
 void fake_run(struct fake *fake);

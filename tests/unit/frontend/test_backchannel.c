@@ -413,9 +413,7 @@ static void E2_unmap_returns_after_the_acknowledgement(void **state)
 		assert_int_equal(vhu_frontend_set_status(f.frontend, 1), 0);
 		fake_run(f.fake);
 
-		f.fake->config.request = VHU_FE_IOTLB_MSG;
-		f.fake->config.script = invalidations[i].script;
-		atomic_store(&f.fake->scripted, false);
+		fake_set_script(f.fake, VHU_FE_IOTLB_MSG, invalidations[i].script);
 		if (invalidations[i].script == silence)
 			fake_set_timeout(f.fake, 50);
 		assert_int_equal(vhu_iommu_unmap(f.iommu, 0x1000, 0x8000), invalidations[i].result);

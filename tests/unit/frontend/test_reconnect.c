@@ -244,8 +244,7 @@ static void E5_the_dead_hold_nothing(void **state)
 		struct fixture f;
 
 		set_up(&f, 0);
-		f.fake->config.script = miss_one;
-		f.fake->config.request = VHU_FE_SET_STATUS;
+		fake_set_script(f.fake, VHU_FE_SET_STATUS, miss_one);
 		assert_int_equal(vhu_iommu_map(f.iommu, IOVA, 0x2000, 0x7000000, 3), 0);
 		assert_int_equal(vhu_frontend_set_status(f.fake->frontend, 1), 0);
 		fake_run(f.fake);

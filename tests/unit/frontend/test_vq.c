@@ -239,6 +239,31 @@ static void E2_unmap_waits_for_a_request_under_way(void **state)
 	tear_down(&f);
 }
 
+static void *run_frontend(void *frontend)
+{
+	while (!vhu_frontend_run(frontend, -1))
+		;
+	return NULL;
+}
+
+static void who_waits_while_another_runs_the_front_end_is_told_of_its_end(void **state)
+{
+	struct fixture f;
+	pthread_t thread;
+
+	set_up(&f, 0);
+	assert_int_equal(vhu_vq_stop(f.vq), 0);
+	vhu_vq_free(f.vq);
+	f.config.run_elsewhere = true;
+	assert_int_equal(vhu_vq_start(f.frontend, &f.config, &f.vq), 0);
+	assert_int_equal(pthread_create(&thread, NULL, run_frontend, f.frontend), 0);
+	echo(&f, 0x10, 0x9000, 100);
+	rig_stop(f.rig);
+	assert_int_equal(vhu_vq_wait(f.vq, PEER_PATIENCE), -ENOTCONN);
+	pthread_join(thread, NULL);
+	tear_down(&f);
+}
+
 static void connect_finds_a_listener_or_says_no_in_time(void **state)
 {
 	struct vhu_frontend_config config = { .timeout_ms = 200 };
@@ -271,6 +296,7 @@ int main(void)
 		cmocka_unit_test(a_queue_starts_again_after_a_stop),
 		cmocka_unit_test(what_is_unmapped_is_refused_and_the_queue_goes_on),
 		cmocka_unit_test(E2_unmap_waits_for_a_request_under_way),
+		cmocka_unit_test(who_waits_while_another_runs_the_front_end_is_told_of_its_end),
 		cmocka_unit_test(connect_finds_a_listener_or_says_no_in_time),
 	};
 

@@ -27,7 +27,7 @@ struct test_device {
 	struct range told[64];
 	unsigned n_told;
 	struct range pushed[16];
-	unsigned n_pushed, n_synced, n_waited;
+	unsigned n_pushed, n_synced, n_waited, n_served;
 	unsigned answered_while_waiting; /* misses for what is being taken back */
 
 	struct iommu_ticket *tickets[8];
@@ -89,6 +89,11 @@ static bool device_wait(struct iommu_device *device, struct iommu_ticket *ticket
 	return true;
 }
 
+static void device_serve(struct iommu_device *device)
+{
+	test_device_of(device)->n_served++;
+}
+
 static int device_expire(struct iommu_device *device)
 {
 	return test_device_of(device)->n_tickets ? 1000 : -1;
@@ -120,6 +125,7 @@ static const struct iommu_device_ops device_ops = {
 	.prepare = device_prepare,
 	.invalidate = device_invalidate,
 	.wait = device_wait,
+	.serve = device_serve,
 	.expire = device_expire,
 	.push = device_push,
 	.sync = device_sync,

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Rings, and regions, that are handed over together. */
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "base/fd.h"
+#include "support/census.h"
+#include "support/fake.h"
+
+#define RINGS 4u /* of fake.c */
+
+static struct vhu_vring_setup setups[RINGS];
+
+static void make_setups(void)
+{
+	for (unsigned i = 0; i < RINGS; i++)
+		setups[i] = (struct vhu_vring_setup){
+			.num = (uint16_t)(8u << i),
+			.base = (uint16_t)i,
+			.desc = 0x1000 + i,
+			.avail = 0x2000,
+			.used = 0x3000,
+			.kick_fd = eventfd(0, EFD_CLOEXEC),
+			.call_fd = eventfd(0, EFD_CLOEXEC),
+			.err_fd = eventfd(0, EFD_CLOEXEC),
+		};
+}
+
+static void close_setups(void)
+{
+	for (unsigned i = 0; i < RINGS; i++) {
+		fd_close(&setups[i].kick_fd);
+		fd_close(&setups[i].call_fd);
+		fd_close(&setups[i].err_fd);
+	}
+}
+
+/* The rest of a step comes without any reply having been given; then all are. */
+static int expect_together(struct fake *fake, const struct message *request, unsigned n)
+{
+	struct message messages[24];
+
+	MUST(n <= ARRAY_SIZE(messages));
+	messages[0] = *request;
+	for (unsigned i = 1; i < n; i++) {
+		MUST(!peer_recv(fake->main, &messages[i], PEER_PATIENCE));
+		message_close_fds(&messages[i]);
+	}
+	for (unsigned i = 0; i < n; i++)
+		MUST(!peer_reply_u64(fake->main, &messages[i], 0));
+	return 0;
+}
+
+/* NUM, BASE, ADDR, CALL and ERR of each; the kicks are a step of their own. */
+static int setting_together(struct fake *fake, const struct message *request)
+{
+	return expect_together(fake, request, 5 * RINGS);
+}
+
+static int enabling_together(struct fake *fake, const struct message *request)
+{
+	return expect_together(fake, request, RINGS);
+}
+
+static int stopping_together(struct fake *fake, const struct message *request)
+{
+	struct message messages[RINGS];
+
+	messages[0] = *request;
+	for (unsigned i = 1; i < RINGS; i++)
+		MUST(!peer_recv(fake->main, &messages[i], PEER_PATIENCE));
+	for (unsigned i = 0; i < RINGS; i++) {
+		const struct vhu_vring_state state = { i, 100 + i };
+
+		MUST(!peer_reply(fake->main, &messages[i], &state, sizeof(state)));
+	}
+	return 0;
+}
+
+static void rings_start_work_and_stop_together(void **state)
+{
+	struct fake *fake = fake_ready(&fake_full, 0);
+	uint16_t bases[RINGS];
+
+	make_setups();
+	fake_set_script(fake, VHU_FE_SET_VRING_NUM, setting_together);
+	assert_int_equal(vhu_frontend_vrings_start(fake->frontend, 0, setups, RINGS), 0);
+	assert_int_equal(fake->kinds[VHU_FE_SET_VRING_KICK], RINGS);
+	fake_set_script(fake, VHU_FE_SET_VRING_ENABLE, enabling_together);
+	assert_int_equal(vhu_frontend_vrings_enable(fake->frontend, 0, RINGS, true), 0);
+	fake_set_script(fake, VHU_FE_GET_VRING_BASE, stopping_together);
+	assert_int_equal(vhu_frontend_vrings_stop(fake->frontend, 0, RINGS, bases), 0);
+	for (unsigned i = 0; i < RINGS; i++)
+		assert_int_equal(bases[i], 100 + i);
+	fake_free(fake);
+	close_setups();
+}
+
+static int refuse(struct fake *fake, const struct message *request)
+{
+	MUST(!peer_reply_u64(fake->main, request, 1));
+	return 0;
+}
+
+static void no_ring_is_kicked_where_one_was_refused(void **state)
+{
+	static const uint32_t refused[] = { VHU_FE_SET_VRING_NUM, VHU_FE_SET_VRING_BASE,
+		                            VHU_FE_SET_VRING_ADDR, VHU_FE_SET_VRING_CALL,
+		                            VHU_FE_SET_VRING_ERR };
+	struct census before;
+
+	make_setups();
+	fake_free(fake_ready(&fake_full, 0));
+	before = census_take();
+	for (unsigned i = 0; i < ARRAY_SIZE(refused); i++) {
+		struct fake *fake = fake_ready(&fake_full, 0);
+		uint8_t status;
+
+		fake_set_script(fake, refused[i], refuse);
+		assert_int_equal(vhu_frontend_vrings_start(fake->frontend, 0, setups, RINGS),
+		                 -EREMOTEIO);
+		assert_non_null(strstr(vhu_frontend_error(fake->frontend),
+		                       message_name(MESSAGE_MAIN, refused[i])));
+		assert_int_equal(fake->kinds[VHU_FE_SET_VRING_KICK], 0);
+		/* All replies were taken. */
+		assert_int_equal(vhu_frontend_get_status(fake->frontend, &status), 0);
+		fake_free(fake);
+		census_check(before);
+	}
+	close_setups();
+}
+
+static void wrong_rings_are_refused_here(void **state)
+{
+	struct fake *fake = fake_ready(&fake_full, 0);
+	uint16_t bases[RINGS];
+
+	make_setups();
+	assert_int_equal(vhu_frontend_vrings_start(fake->frontend, 1, setups, RINGS), -EINVAL);
+	assert_int_equal(vhu_frontend_vrings_start(fake->frontend, UINT32_MAX, setups, 2), -EINVAL);
+	assert_int_equal(vhu_frontend_vrings_enable(fake->frontend, 0, RINGS + 1, true), -EINVAL);
+	assert_int_equal(vhu_frontend_vrings_stop(fake->frontend, 2, 3, bases), -EINVAL);
+	fd_close(&setups[2].kick_fd);
+	assert_int_equal(vhu_frontend_vrings_start(fake->frontend, 0, setups, RINGS), -EINVAL);
+	assert_int_equal(fake->kinds[VHU_FE_SET_VRING_NUM], 0);
+	assert_int_equal(vhu_frontend_vrings_start(fake->frontend, 0, setups, 0), 0);
+	fake_free(fake);
+	close_setups();
+}
+
+/* The second of three; the others stay, and may be removed. */
+static _Atomic unsigned regions_seen;
+
+static int refuse_second(struct fake *fake, const struct message *request)
+{
+	struct message messages[3];
+
+	messages[0] = *request;
+	for (unsigned i = 1; i < 3; i++) {
+		MUST(!peer_recv(fake->main, &messages[i], PEER_PATIENCE));
+		MUST(messages[i].n_fds == 1);
+		message_close_fds(&messages[i]);
+	}
+	atomic_store(&regions_seen, 3);
+	for (unsigned i = 0; i < 3; i++)
+		MUST(!peer_reply_u64(fake->main, &messages[i], i == 1));
+	return 0;
+}
+
+static void regions_are_shared_together_and_one_may_be_refused(void **state)
+{
+	const uint64_t sizes[] = { 0x1000, 0x1000, 0x1000 };
+	struct fake *fake = fake_ready(&fake_full, 0);
+	const struct vhu_region *regions;
+	struct vhu_guestmem *mem;
+	unsigned n;
+
+	assert_int_equal(vhu_guestmem_new(sizes, 3, &mem), 0);
+	regions = vhu_guestmem_regions(mem, &n);
+	fake_set_script(fake, VHU_FE_ADD_MEM_REG, refuse_second);
+	assert_int_equal(vhu_frontend_add_memory(fake->frontend, regions, n), -EREMOTEIO);
+	assert_int_equal(atomic_load(&regions_seen), 3);
+	assert_int_equal(vhu_frontend_remove_memory(fake->frontend, &regions[1]), -ENOENT);
+	assert_int_equal(vhu_frontend_remove_memory(fake->frontend, &regions[0]), 0);
+	assert_int_equal(vhu_frontend_remove_memory(fake->frontend, &regions[2]), 0);
+	fake_free(fake);
+	vhu_guestmem_free(mem);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rings_start_work_and_stop_together),
+		cmocka_unit_test(no_ring_is_kicked_where_one_was_refused),
+		cmocka_unit_test(wrong_rings_are_refused_here),
+		cmocka_unit_test(regions_are_shared_together_and_one_may_be_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
