@@ -175,6 +175,9 @@ static void run_callbacks(struct vhu_frontend *fe)
 		fe->lost_due = false;
 		call(fe, call_lost);
 	}
+	/* Replies and callbacks make room after the last event that there may be. */
+	if (backchannel_can_resume(fe))
+		fd_signal(fe->wake);
 }
 
 int frontend_enter(struct vhu_frontend *fe)
@@ -250,7 +253,6 @@ int frontend_round(struct vhu_frontend *fe, int timeout_ms)
 {
 	struct epoll_event events[EVENTS_MAX];
 	uint32_t ready[EVENTS_MAX] = { 0 };
-	bool resumes;
 	int n;
 
 	if (fe->pumping) {
@@ -258,12 +260,10 @@ int frontend_round(struct vhu_frontend *fe, int timeout_ms)
 		return 0;
 	}
 	fe->pumping = true;
-	/* Replies and callbacks make room after the last event that there will be. */
-	resumes = backchannel_can_resume(fe);
-	n = look(fe, events, resumes ? 0 : timeout_ms);
+	n = look(fe, events, timeout_ms);
 	for (int i = 0; i < n; i++)
 		ready[events[i].data.u32] = events[i].events;
-	if (n > 0 || (n == 0 && resumes))
+	if (n > 0)
 		deal_with(fe, ready);
 	fe->pumping = false;
 	if (fe->n_waiting)
