@@ -89,7 +89,8 @@ int vhu_frontend_connect(const struct vhu_frontend_config *config, const char *p
  *	more is replaced. It goes with the front-end
  * @ret: the front-end
  *
- * Waits for the back-end up to the time-out.
+ * Waits for the back-end up to the time-out. One that has connected and is gone again is
+ * not the one.
  *
  * Return: 0, -ETIMEDOUT, as vhu_socket_listen() (vhu/socket.h), or as
  * vhu_frontend_new().

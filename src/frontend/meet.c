@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+#include "base/fd.h"
 #include "frontend/frontend.h"
 #include "transport/socket.h"
 
@@ -30,10 +31,11 @@ int meet_accept(int listener, int timeout_ms, int *ret_fd)
 		if (poll(&poller, 1, (int)left + 1) < 0 && errno != EINTR)
 			return -errno;
 		*ret_fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (*ret_fd >= 0)
-			return 0;
-		/* Who has gone again is not the one that is waited for. */
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+		if (*ret_fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
 			return -errno;
+		/* Who has gone again, maybe long ago, is not the one that is waited for. */
+		if (*ret_fd >= 0 && !fd_peer_gone(*ret_fd))
+			return 0;
+		fd_close(ret_fd);
 	}
 }

@@ -332,6 +332,36 @@ static void a_listening_front_end_waits_for_its_back_end(void **state)
 	rmdir(folder);
 }
 
+/* Three back-ends have connected and died before anybody looked. */
+static void connections_of_the_dead_are_passed_over(void **state)
+{
+	struct vhu_frontend_config config = { .timeout_ms = 2 * PEER_PATIENCE };
+	char folder[] = "/tmp/vhu-test-XXXXXX", path[64];
+	struct vhu_frontend *frontend;
+	struct socket_fault why;
+	pthread_t thread;
+	void *fine;
+	int fd;
+
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/socket", folder);
+	assert_int_equal(pthread_create(&thread, NULL, connect_back, path), 0);
+	assert_int_equal(vhu_frontend_listen(&config, path, &frontend), 0);
+	assert_int_equal(vhu_frontend_negotiate(frontend), 0);
+	pthread_join(thread, &fine);
+	assert_int_equal(vhu_frontend_run(frontend, PEER_PATIENCE), -ENOTCONN);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(socket_connect(path, PEER_PATIENCE, &fd, &why), 0);
+		fd_close(&fd);
+	}
+	assert_int_equal(pthread_create(&thread, NULL, connect_back, path), 0);
+	assert_int_equal(vhu_frontend_reconnect(frontend, -1), 0);
+	pthread_join(thread, &fine);
+	assert_non_null(fine);
+	vhu_frontend_free(frontend);
+	rmdir(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +373,7 @@ int main(void)
 		cmocka_unit_test(E5_the_dead_hold_nothing),
 		cmocka_unit_test(wrong_sockets_change_nothing),
 		cmocka_unit_test(a_listening_front_end_waits_for_its_back_end),
+		cmocka_unit_test(connections_of_the_dead_are_passed_over),
 	};
 
 	return cmocka_run_group_tests(tests, begin, NULL);
