@@ -65,6 +65,7 @@ static bool check_life(struct trial *trial, struct subject *subject)
 
 	if (subject_answers(subject, (int)subject->patience_ms))
 		return true;
+	trial->level = LEVEL_MUST;
 	memcpy(reason, trial->reason, sizeof(reason));
 	trial_set(trial, VERDICT_FAIL, "the back-end to live on: afterwards %s%s%.300s",
 	          is_gone(subject) ? "its process is gone" : "it answers no new connection",

@@ -179,6 +179,8 @@ void front_send(struct front *f, const struct message *message);
 void front_send_u64(struct front *f, uint32_t request, uint64_t value);
 /* The reply to @request: header and size as the message table has them. */
 struct message expect_reply(struct front *f, uint32_t request);
+/* The same, also if its flags still say NEED_REPLY, as those of the request did. */
+struct message expect_echo(struct front *f, uint32_t request);
 uint64_t expect_reply_u64(struct front *f, uint32_t request);
 /* Sends a request without payload and returns the u64 of its reply. */
 uint64_t front_get_u64(struct front *f, uint32_t request);
@@ -190,8 +192,8 @@ uint64_t front_call(struct front *f, const struct message *message);
 /* The same, and it must be 0. */
 void expect_ack(struct front *f, const struct message *message);
 /*
- * The same, and it must be refused: by a non-zero acknowledgement, after which the
- * connection goes on, or by the connection's end. True: it goes on.
+ * The same, and it must be refused: by a non-zero acknowledgement, by the connection's
+ * end, or by both. True: the connection goes on.
  */
 bool expect_refused(struct front *f, const struct message *message);
 /* Nothing on the main channel for FRONT_QUIET ms. */

@@ -60,7 +60,7 @@ static void check_reply(struct front *f, const struct message *reply, uint32_t r
 		           spec->reply_min, spec->reply_max, reply->header.size);
 }
 
-struct message expect_reply(struct front *f, uint32_t request)
+static struct message recv_reply(struct front *f, uint32_t request, uint32_t tolerated)
 {
 	struct message reply;
 	int error = link_recv(&f->main, &reply, (int)f->trial->patience_ms);
@@ -68,8 +68,19 @@ struct message expect_reply(struct front *f, uint32_t request)
 	if (error)
 		explain_no_reply(f, request, error);
 	message_close_fds(&reply);
+	reply.header.flags &= ~tolerated;
 	check_reply(f, &reply, request);
 	return reply;
+}
+
+struct message expect_reply(struct front *f, uint32_t request)
+{
+	return recv_reply(f, request, 0);
+}
+
+struct message expect_echo(struct front *f, uint32_t request)
+{
+	return recv_reply(f, request, VHU_FLAG_NEED_REPLY);
 }
 
 uint64_t expect_reply_u64(struct front *f, uint32_t request)
@@ -113,7 +124,28 @@ void expect_ack(struct front *f, const struct message *message)
 		           name_of(message->header.request), (unsigned long long)value);
 }
 
-/* What is behind a refused message is not known: only whether the connection goes on. */
+static bool is_closed(int error)
+{
+	return error == -ENOTCONN || error == -EPIPE || error == -ECONNRESET;
+}
+
+/* Behind a refusal the connection may end as well; what it may not do is hang. */
+static bool goes_on(struct front *f)
+{
+	struct message message = msg_empty(VHU_FE_GET_FEATURES), reply;
+	int error = link_send(&f->main, &message);
+
+	if (!error)
+		error = link_recv(&f->main, &reply, (int)f->trial->patience_ms);
+	if (error && !is_closed(error))
+		explain_no_reply(f, VHU_FE_GET_FEATURES, error);
+	if (!error) {
+		message_close_fds(&reply);
+		check_reply(f, &reply, VHU_FE_GET_FEATURES);
+	}
+	return !error;
+}
+
 bool expect_refused(struct front *f, const struct message *message)
 {
 	struct message asking = *message, reply;
@@ -123,19 +155,19 @@ bool expect_refused(struct front *f, const struct message *message)
 	error = link_send(&f->main, &asking);
 	if (!error)
 		error = link_recv(&f->main, &reply, (int)f->trial->patience_ms);
-	if (error == -ENOTCONN || error == -EPIPE || error == -ECONNRESET) {
-		link_close(&f->main);
-		return false;
-	}
-	if (error)
+	if (error && !is_closed(error))
 		explain_no_reply(f, message->header.request, error);
-	message_close_fds(&reply);
-	check_reply(f, &reply, message->header.request);
-	if (reply.header.size >= sizeof(uint64_t) && !reply.payload.u64)
-		trial_fail(f->trial, "%s to be refused: the reply is success",
-		           name_of(message->header.request));
-	expect_alive(f);
-	return true;
+	if (!error) {
+		message_close_fds(&reply);
+		check_reply(f, &reply, message->header.request);
+		if (reply.header.size >= sizeof(uint64_t) && !reply.payload.u64)
+			trial_fail(f->trial, "%s to be refused: the reply is success",
+			           name_of(message->header.request));
+	}
+	if (!error && goes_on(f))
+		return true;
+	link_close(&f->main);
+	return false;
 }
 
 void expect_silence(struct front *f)

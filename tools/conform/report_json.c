@@ -43,7 +43,7 @@ static struct json_object *case_object(const struct trial *trial, bool verbose)
 	put_string(object, "area", trial->area->name);
 	put_string(object, "title", trial->which->title);
 	put_string(object, "rule", trial->which->rule);
-	put_string(object, "level", level_name(trial->which->level));
+	put_string(object, "level", level_name(trial->level));
 	put_string(object, "verdict", verdict_name(trial->verdict));
 	put_number(object, "us", trial->ns / 1000);
 	if (!passed)

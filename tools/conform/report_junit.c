@@ -42,7 +42,7 @@ static void put_evidence(FILE *to, const struct evidence *evidence)
 static void put_wrong(FILE *to, const struct trial *trial, const char *element)
 {
 	fprintf(to, "      <%s", element);
-	put_attribute(to, "type", level_name(trial->which->level));
+	put_attribute(to, "type", level_name(trial->level));
 	put_attribute(to, "message", trial->reason);
 	fputc('>', to);
 	put_evidence(to, &trial->evidence);

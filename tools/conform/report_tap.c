@@ -11,8 +11,7 @@ static bool is_ok(const struct trial *trial)
 
 static bool counts(const struct trial *trial, bool strict)
 {
-	return trial->which->level == LEVEL_MUST ||
-	       (strict && trial->which->level == LEVEL_CONTRACT);
+	return trial->level == LEVEL_MUST || (strict && trial->level == LEVEL_CONTRACT);
 }
 
 static void put_evidence(FILE *to, const struct evidence *evidence)
@@ -37,11 +36,11 @@ static void put_trial(FILE *to, const struct trial *trial, const struct report_h
 	if (trial->verdict == VERDICT_NOT_APPLICABLE)
 		fprintf(to, " # SKIP %s", trial->reason);
 	else if (!is_ok(trial) && !counts(trial, head->strict))
-		fprintf(to, " # Todo %s", level_name(trial->which->level));
+		fprintf(to, " # Todo %s", level_name(trial->level));
 	fputc('\n', to);
 	if (is_ok(trial))
 		return;
-	fprintf(to, "# %s, %s: %s%s\n", trial->which->rule, level_name(trial->which->level),
+	fprintf(to, "# %s, %s: %s%s\n", trial->which->rule, level_name(trial->level),
 	        trial->verdict == VERDICT_FAIL ? "expected " : "", trial->reason);
 	put_evidence(to, &trial->evidence);
 }

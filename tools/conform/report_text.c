@@ -23,7 +23,7 @@ static void put_trial(FILE *to, const struct trial *trial, bool with_evidence)
 
 	fprintf(to, "%s  %s (%s)\n",
 	        trial->verdict == VERDICT_FAIL ? "FAIL" : verdict_name(trial->verdict), which->id,
-	        level_name(which->level));
+	        level_name(trial->level));
 	fprintf(to, "    %s\n    rule: %s\n", which->title, which->rule);
 	if (trial->reason[0])
 		fprintf(to, "    %s%s\n", trial->verdict == VERDICT_FAIL ? "expected " : "",

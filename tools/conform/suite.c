@@ -55,6 +55,7 @@ static void add(struct suite *suite, const struct conform_area *area,
 {
 	suite->trials[suite->n_trials++] = (struct trial){
 		.which = which,
+		.level = which->level,
 		.area = area,
 		.verdict = VERDICT_ERROR,
 		.reason = "it was not tried",
@@ -138,7 +139,7 @@ unsigned suite_count(const struct suite *suite, const struct conform_area *area,
 		const struct trial *trial = &suite->trials[i];
 
 		n += (!area || trial->area == area) && trial->verdict == verdict &&
-		     (level < 0 || (int)trial->which->level == level);
+		     (level < 0 || (int)trial->level == level);
 	}
 	return n;
 }

@@ -7,6 +7,7 @@
 
 extern const struct conform_area area_negotiation;
 extern const struct conform_area area_messages;
+extern const struct conform_area area_payload;
 extern const struct conform_area area_vring_state;
 extern const struct conform_area area_memory;
 extern const struct conform_area area_config;

@@ -68,6 +68,7 @@ struct conform_case {
 	unsigned seconds;                 /* deadline; 0: TRIAL_SECONDS */
 	void (*backend)(struct front *f); /* one of both: whom it judges */
 	void (*frontend)(struct back *b);
+	uint32_t request;    /* what the row is about, where rows share a function */
 	const char *explain; /* for --explain: why it matters, what usually goes wrong */
 };
 
@@ -97,6 +98,7 @@ enum verdict {
 struct trial {
 	const struct conform_case *which;
 	const struct conform_area *area;
+	enum case_level level; /* the case's, but a must where the peer has not outlived it */
 	enum verdict verdict;
 	char reason[400]; /* of everything but a pass */
 	struct evidence evidence;
