@@ -226,8 +226,9 @@ typedef void vhu_iommu_done_fn(void *opaque, int error);
  * @done: called once, unless this function fails; may be before it returns
  * @opaque: passed to @done
  *
- * From here on misses there are refused and nothing can be mapped there (-EBUSY)
- * before the call, which comes while the front-ends are run.
+ * From here on misses there are refused. What a back-end holds can't be mapped
+ * again (-EBUSY) before it has acknowledged; what none holds any more can, also from
+ * inside of the call, which comes when all have, while the front-ends are run.
  *
  * Context: any thread, callbacks too; does not block.
  * Return: 0; -EINVAL, -ENOSPC, -ENOMEM, as vhu_iommu_unmap_batch(); -ENOBUFS: a
@@ -247,8 +248,8 @@ int vhu_iommu_unmap_async(struct vhu_iommu *iommu, const struct vhu_iova_range *
  *
  * Misses there are refused from here on, but a back-end that has the translation
  * keeps it until @lazy_max of them have come together, @lazy_ms have passed, or
- * vhu_iommu_flush() is called; nothing can be mapped there before (-EBUSY). The clock
- * runs while the front-ends are run.
+ * vhu_iommu_flush() is called; what it holds can't be mapped again (-EBUSY) before it
+ * has acknowledged. The clock runs while the front-ends are run.
  *
  * Context: any thread, callbacks too; does not block.
  * Return: 0; -EINVAL, -ENOSPC, -ENOMEM: as vhu_iommu_unmap(); -ENOBUFS: as

@@ -238,10 +238,12 @@ static void E2_a_batch_is_one_exchange_of_as_few_messages_as_will_do(void **stat
 	tear_down(&f);
 }
 
-/* Device to whom it is told, in what order, and what became of it. */
+/* What became of an unmap, and whether what it took can be mapped when it says so. */
 struct ending {
 	unsigned n;
 	int error;
+	struct vhu_iommu *iommu; /* or NULL */
+	int mapped;
 };
 
 static void end(void *opaque, int error)
@@ -250,6 +252,8 @@ static void end(void *opaque, int error)
 
 	ending->n++;
 	ending->error = error;
+	if (ending->iommu)
+		ending->mapped = vhu_iommu_map(ending->iommu, 0x1000, 0x800, 0x7001000, 3);
 }
 
 static void E2_an_asynchronous_unmap_calls_back_when_all_have_acknowledged(void **state)
@@ -271,14 +275,21 @@ static void E2_an_asynchronous_unmap_calls_back_when_all_have_acknowledged(void 
 		assert_int_equal(ending.n, 0);
 		assert_true(device_is_refused(&f.device, 0x1000));
 		assert_int_equal(vhu_iommu_map(f.iommu, 0x1000, 1, 0, 3), -EBUSY);
+		assert_int_equal(vhu_iommu_map(f.iommu, 0x2fff, 1, 0, 3), -EBUSY);
 		second.result = results[i];
 		device_finish(&second);
 		assert_int_equal(ending.n, 0);
+		assert_int_equal(vhu_iommu_map(f.iommu, 0x1000, 1, 0, 3), -EBUSY);
+		/* The second page was the second's alone. */
+		assert_int_equal(vhu_iommu_map(f.iommu, 0x2000, 0x1000, 0, 3),
+		                 results[i] ? -EEXIST : 0);
+		ending.iommu = f.iommu;
 		device_finish(&f.device);
 		assert_int_equal(ending.n, 1);
 		assert_int_equal(ending.error, results[i]);
+		assert_int_equal(ending.mapped, 0);
 		assert_int_equal(vhu_iommu_exposed(f.iommu), results[i] ? 0x1000 : 0);
-		map(&f, 0x1000, 1);
+		map(&f, 0x1800, 0x800);
 		iommu_detach(&second.device);
 		tear_down(&f);
 	}
