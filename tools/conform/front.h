@@ -22,9 +22,10 @@
  *
  * front_connect.c connects and negotiates, front_message.c asks and expects on
  * the main channel, front_memory.c makes pieces of memory, front_iotlb.c answers
- * misses, front_ring.c starts and stops rings. While a reply is awaited nothing
- * else is served, which is how QEMU does it; a back-end that needs a miss to be
- * answered before it can reply hangs with either.
+ * misses, front_jam.c makes the back-channel full, front_ring.c starts and stops
+ * rings. While a reply is awaited nothing else is served, which is how QEMU does
+ * it; a back-end that needs a miss to be answered before it can reply hangs with
+ * either.
  *
  * Thread: the one that runs the suite.
  */
@@ -143,6 +144,8 @@ struct front {
 	unsigned n_maps;
 	uint64_t next_iova;
 	bool jammed;      /* the back-channel is not read by whatever waits */
+	int back_filler;  /* front_jam.c: the back-end's end of it; -1: none */
+	unsigned n_fillers;
 	bool grant_whole; /* all of a map entry and not only the page of the miss */
 	enum front_answer (*on_miss)(struct front *f, const struct front_miss *miss);
 	void *opaque;              /* the hook's */
@@ -196,6 +199,8 @@ void expect_ack(struct front *f, const struct message *message);
  * end, or by both. True: the connection goes on.
  */
 bool expect_refused(struct front *f, const struct message *message);
+/* The same, and whatever comes of it is fine. True: it was accepted. */
+bool front_try(struct front *f, const struct message *message);
 /* Nothing on the main channel for FRONT_QUIET ms. */
 void expect_silence(struct front *f);
 void expect_closed(struct front *f);
@@ -252,6 +257,8 @@ void front_ring_start(struct front *f, unsigned index, const struct ring_setup *
 /* Its messages: NUM, BASE, ADDR, CALL, ERR, KICK, ENABLE of a ring that is laid out. */
 void front_ring_layout(struct front *f, unsigned index, const struct ring_setup *setup);
 void front_ring_announce(struct front *f, unsigned index, uint16_t base);
+/* The same with another ADDR, and what is refused is not insisted on. False: something was. */
+bool front_ring_try(struct front *f, unsigned index, const struct message *addr);
 struct message front_ring_addr(const struct front *f, unsigned index);
 void front_ring_enable(struct front *f, unsigned index, bool enable);
 /* GET_VRING_BASE: the base. The ring's memory and eventfds stay. */

@@ -170,6 +170,26 @@ bool expect_refused(struct front *f, const struct message *message)
 	return false;
 }
 
+bool front_try(struct front *f, const struct message *message)
+{
+	struct message asking = *message, reply;
+	int error = f->main.fd < 0 ? -EPIPE : 0;
+
+	asking.header.flags |= VHU_FLAG_NEED_REPLY;
+	if (!error)
+		error = link_send(&f->main, &asking);
+	if (!error)
+		error = link_recv(&f->main, &reply, (int)f->trial->patience_ms);
+	if (error && !is_closed(error))
+		explain_no_reply(f, message->header.request, error);
+	if (error) {
+		link_close(&f->main);
+		return false;
+	}
+	message_close_fds(&reply);
+	return reply.payload.u64 == 0;
+}
+
 void expect_silence(struct front *f)
 {
 	struct message message;

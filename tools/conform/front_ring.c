@@ -95,6 +95,25 @@ void front_ring_announce(struct front *f, unsigned index, uint16_t base)
 	send_event(f, VHU_FE_SET_VRING_KICK, index, ring->kick);
 }
 
+bool front_ring_try(struct front *f, unsigned index, const struct message *addr)
+{
+	const struct ring *ring = &f->rings[index];
+	const struct message messages[] = {
+		msg_state(VHU_FE_SET_VRING_NUM, index, ring->num),
+		msg_state(VHU_FE_SET_VRING_BASE, index, 0),
+		*addr,
+		msg_vring_fd(VHU_FE_SET_VRING_CALL, index, ring->call),
+		msg_vring_fd(VHU_FE_SET_VRING_ERR, index, ring->err),
+		msg_vring_fd(VHU_FE_SET_VRING_KICK, index, ring->kick),
+		msg_state(VHU_FE_SET_VRING_ENABLE, index, 1),
+	};
+	bool accepted = true;
+
+	for (unsigned i = 0; i < sizeof(messages) / sizeof(messages[0]); i++)
+		accepted &= front_try(f, &messages[i]);
+	return accepted;
+}
+
 void front_ring_start(struct front *f, unsigned index, const struct ring_setup *setup)
 {
 	front_ring_layout(f, index, setup);
