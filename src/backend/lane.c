@@ -75,6 +75,21 @@ static void lane_forget(struct loop_post *post)
 		forget(lane, range);
 }
 
+/*
+ * Whether nothing uses the range, and nothing will for as long as the turn is this
+ * one. Who looks reads its rings; and one that is restless could not be left unmapped.
+ */
+static bool is_idle(const struct lane *lane, unsigned turn, bool of_ring)
+{
+	if (!loop_turn_is_at_rest(turn))
+		return false;
+	if (of_ring && !loop_turn_is_asleep(turn))
+		return false;
+	/* acquire: what was done with them is done, and the turn is read behind this */
+	return !atomic_load_explicit(&lane->busy, memory_order_acquire) &&
+	       !(of_ring && atomic_load_explicit(&lane->restless, memory_order_acquire));
+}
+
 enum lane_left lane_leave(struct lane *lane, struct range range, bool of_ring)
 {
 	const struct loop *loop = lane->loop;
@@ -82,19 +97,17 @@ enum lane_left lane_leave(struct lane *lane, struct range range, bool of_ring)
 
 	if (lane->commands.shared_thread)
 		return LANE_BUSY;
-	if (loop_turn_is_asleep(turn)) {
-		/* acquire: what was done with them is done, and the turn is read behind this */
-		if (atomic_load_explicit(&lane->busy, memory_order_acquire) ||
-		    (of_ring && atomic_load_explicit(&lane->restless, memory_order_acquire)))
-			return LANE_BUSY;
+	if (is_idle(lane, turn, of_ring)) {
 		forget_put(&lane->forget, range);
 		loop_leave(lane->loop, &lane->forget_post);
 		/*
-		 * The same turn: those numbers were those of this sleep, and whatever
+		 * The same turn: those numbers were those of this rest, and whatever
 		 * ends it, the lane forgets first.
 		 */
 		if (loop_turn(loop) == turn)
 			return LANE_LEFT;
+	} else if (loop_turn_is_asleep(turn)) {
+		return LANE_BUSY;
 	}
 	return atomic_load_explicit(&loop->cpu, memory_order_relaxed) == sched_getcpu() ? LANE_BUSY
 	                                                                                : LANE_NEAR;
@@ -108,6 +121,17 @@ void lane_schedule(struct lane *lane)
 static uint64_t requests_of(const struct lane *lane)
 {
 	return atomic_load_explicit(&lane->counters.requests, memory_order_relaxed);
+}
+
+static bool lane_peek(const struct loop_poller *poller)
+{
+	const struct lane *lane = container_of(poller, const struct lane, poller);
+	const struct list *node;
+
+	list_for_each (node, &lane->queues)
+		if (queue_has_work(container_of(node, const struct vhu_queue, node)))
+			return true;
+	return false;
 }
 
 /* The rings themselves are looked at, so that nobody has to kick. */
@@ -179,7 +203,7 @@ int lane_init(struct lane *lane, struct loop *loop, bool shared_thread, struct m
 		.pressure = pressure,
 		.task.run = lane_run,
 		.forget_post.run = lane_forget,
-		.poller = { .look = lane_look_around, .rest = lane_rest },
+		.poller = { .peek = lane_peek, .look = lane_look_around, .rest = lane_rest },
 		.faults_seen = sigbus_faults(),
 	};
 	list_init(&lane->queues);

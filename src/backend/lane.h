@@ -9,8 +9,8 @@
  * possibly much later: whoever must be drained is drained in between. A session
  * has at most one command per lane under way (see operation.h).
  *
- * A lane that sleeps with nothing issued needs no command to forget a range: the
- * range is left with it (lane_leave(); docs/threads.md has the proof).
+ * A lane that sleeps, or only looks at its rings, with nothing issued needs no command
+ * to forget a range: that is left with it (lane_leave(); docs/threads.md has the proof).
  */
 #ifndef BACKEND_LANE_H
 #define BACKEND_LANE_H
@@ -168,8 +168,8 @@ enum lane_left {
 };
 
 /*
- * Session thread: if the lane sleeps, with nothing issued, has it forget @range
- * before it does anything else. @of_ring: a page of one of its rings is in it; such a
+ * Session thread: if the lane sleeps or only looks, with nothing issued, has it forget
+ * @range before it does anything else. @of_ring: a page of one of its rings is in it; such a
  * ring must be at rest, or the lane would ask for kicks there when it lets go of it.
  */
 enum lane_left lane_leave(struct lane *lane, struct range range, bool of_ring);

@@ -65,10 +65,13 @@ void mailbox_post(struct mailbox *box, struct mail *mail)
 
 bool mailbox_drain(struct mailbox *box)
 {
-	/* acquire: pairs with the push in mailbox_post */
-	struct mail *mail = atomic_exchange_explicit(&box->newest, NULL, memory_order_acquire);
-	struct mail *oldest = NULL;
+	struct mail *mail, *oldest = NULL;
 
+	/* relaxed: who looks again and again leaves the line to who posts */
+	if (!atomic_load_explicit(&box->newest, memory_order_relaxed))
+		return false;
+	/* acquire: pairs with the push in mailbox_post */
+	mail = atomic_exchange_explicit(&box->newest, NULL, memory_order_acquire);
 	while (mail) {
 		struct mail *next = mail->next;
 
@@ -76,8 +79,6 @@ bool mailbox_drain(struct mailbox *box)
 		oldest = mail;
 		mail = next;
 	}
-	if (!oldest)
-		return false;
 	while (oldest) {
 		mail = oldest;
 		oldest = mail->next;

@@ -45,7 +45,7 @@ int loop_init(struct loop *loop)
 {
 	int wake, error;
 
-	*loop = (struct loop){ .epoll = -1, .wake.fd = -1, .turn = 1 };
+	*loop = (struct loop){ .epoll = -1, .wake.fd = -1, .turn = LOOP_ASLEEP };
 	list_init(&loop->tasks);
 	list_init(&loop->pollers);
 	error = fd_event(&wake);
@@ -161,7 +161,7 @@ static void run_tasks(struct loop *loop)
 void loop_post(struct loop *loop, struct loop_post *post)
 {
 	post_put(&loop->posts, post);
-	/* Dekker with fall_asleep(): one of the two sees the other's store. */
+	/* Dekker with take_turn(): one of the two sees the other's store. */
 	if (loop_turn_is_asleep(loop_turn(loop)))
 		ring(loop);
 }
@@ -176,22 +176,28 @@ void loop_unpost(struct loop *loop, struct loop_post *post)
 	post_remove(&loop->posts, post);
 }
 
-/* From here on who posts has to ring: what came before is to be looked at once more. */
-static void fall_asleep(struct loop *loop)
+/*
+ * To be followed by a look at the posts, before anything else: of who posts and who
+ * takes another turn one sees the other's store.
+ */
+static void take_turn(struct loop *loop, enum loop_turn to)
 {
 	unsigned turn = atomic_load_explicit(&loop->turn, memory_order_relaxed);
 
-	if (!loop_turn_is_asleep(turn))
-		atomic_store(&loop->turn, turn + 1);
+	if ((turn & LOOP_TURN_BITS) != to)
+		atomic_store(&loop->turn, (turn & ~LOOP_TURN_BITS) + LOOP_TURN_STEP + to);
+}
+
+static bool is_at_rest(const struct loop *loop)
+{
+	return loop_turn_is_at_rest(atomic_load_explicit(&loop->turn, memory_order_relaxed));
 }
 
 static void wake_up(struct loop *loop)
 {
-	unsigned turn = atomic_load_explicit(&loop->turn, memory_order_relaxed);
-
-	if (!loop_turn_is_asleep(turn))
+	if (!is_at_rest(loop))
 		return;
-	atomic_store(&loop->turn, turn + 1);
+	take_turn(loop, LOOP_AWAKE);
 	atomic_store_explicit(&loop->cpu, sched_getcpu(), memory_order_relaxed);
 }
 
@@ -221,6 +227,8 @@ static int run_round(struct loop *loop, int timeout_ms)
 		n = epoll_wait(loop->epoll, loop->batch, LOOP_BATCH, 0);
 	if (n < 0)
 		return -errno;
+	if (!n && !is_due(loop))
+		return 0;
 	wake_up(loop);
 	/* Fetched, so that posts may still take a source away. */
 	loop->batch_n = n;
@@ -248,19 +256,36 @@ static int run_once(struct loop *loop, int timeout_ms)
 	return r < 0 ? r : 0;
 }
 
+static bool peek(const struct loop *loop)
+{
+	const struct list *node;
+
+	if (is_due(loop))
+		return true;
+	list_for_each (node, &loop->pollers) {
+		const struct loop_poller *poller = container_of(node, struct loop_poller, node);
+
+		if (poller->peek(poller))
+			return true;
+	}
+	return false;
+}
+
 /* Posts, tasks and pollers; how much work there was. */
-static unsigned look(struct loop *loop, bool *ret_keen)
+static unsigned look(struct loop *loop)
 {
 	struct list *node, *next;
-	unsigned found = is_due(loop);
+	unsigned found;
 
-	*ret_keen = false;
+	wake_up(loop);
+	found = is_due(loop);
 	run_tasks(loop);
+	loop->keen = false;
 	list_for_each_safe (node, next, &loop->pollers) {
 		struct loop_poller *poller = container_of(node, struct loop_poller, node);
 
 		found += poller->look(poller);
-		*ret_keen |= poller->keen;
+		loop->keen |= poller->keen;
 	}
 	return found;
 }
@@ -271,6 +296,8 @@ static bool rest(struct loop *loop)
 	struct list *node;
 	bool agreed = true;
 
+	wake_up(loop);
+	post_run(&loop->posts);
 	list_for_each (node, &loop->pollers) {
 		struct loop_poller *poller = container_of(node, struct loop_poller, node);
 
@@ -283,15 +310,16 @@ static bool rest(struct loop *loop)
 static bool look_on(struct loop *loop)
 {
 	unsigned work = 0, idle = 0;
-	bool keen = false;
 
-	while (work < WORK_MAX && idle < (keen ? IDLE_MAX_KEEN : IDLE_MAX)) {
-		unsigned found = look(loop, &keen);
+	while (work < WORK_MAX && idle < (loop->keen ? IDLE_MAX_KEEN : IDLE_MAX)) {
+		unsigned found = is_at_rest(loop) && !peek(loop) ? 0 : look(loop);
 
 		work += found;
 		idle = found ? 0 : idle + 1;
-		if (!found)
+		if (!found) {
+			take_turn(loop, LOOP_LOOKING);
 			clock_relax();
+		}
 	}
 	return work;
 }
@@ -306,7 +334,7 @@ static int run_busily(struct loop *loop)
 	bool asked = false, did = false;
 	int n;
 
-	wake_up(loop);
+	take_turn(loop, LOOP_LOOKING);
 	do {
 		bool work = look_on(loop);
 
@@ -334,13 +362,15 @@ int loop_run(struct loop *loop, int timeout_ms)
 	/* Who has just rested sleeps, and so does who need not look: all asked for events. */
 	if (timeout_ms && loop->poll_ns && !loop->rested)
 		r = run_busily(loop);
-	fall_asleep(loop);
+	take_turn(loop, LOOP_ASLEEP);
 	if (r > 0) {
 		r = run_once(loop, timeout_ms);
 		loop->rested = false;
-		rest(loop);
+		/* Else all is as it was before the sleep. */
+		if (!is_at_rest(loop))
+			rest(loop);
 	}
-	fall_asleep(loop);
+	take_turn(loop, LOOP_ASLEEP);
 	loop->running = false;
 	/* Who polls the loop's fd instead of sleeping in here must not sleep now. */
 	if (is_due(loop))

@@ -5,8 +5,10 @@
  * they serve.
  *
  * A loop is *asleep* when it waits, and between two runs, as its fd may be polled
- * then; else it is awake. Posting to one that is awake costs no system call: it
- * looks before it sleeps. And whatever wakes it, posts run before anything else.
+ * then. It is *looking* while it does nothing but look whether there is something
+ * to do; else it is awake. Posting costs no system call but to one that is asleep:
+ * the others look before they sleep. And whatever wakes a loop from looking or from
+ * sleep, posts run before anything else.
  *
  * Thread: one loop, one thread; loop_wake(), loop_add(), loop_remove_unused() and
  * what is said to be for any thread may be called from any.
@@ -40,6 +42,8 @@ struct loop_task {
 /* Something to look at in memory, instead of waiting for an fd. */
 struct loop_poller {
 	struct list node;
+	/* Whether there is something to do; changes nothing, and reads what only it reads. */
+	bool (*peek)(const struct loop_poller *poller);
 	/* Does what there is to do; how much that was. */
 	unsigned (*look)(struct loop_poller *poller);
 	/*
@@ -51,7 +55,16 @@ struct loop_poller {
 	bool adapts; /* less is looked while it does not pay, see loop_add_poller() */
 };
 
-#define LOOP_BATCH 32
+/* Bit 0: at rest, nothing runs before the posts do. Bit 1: it has to be rung for. */
+enum loop_turn {
+	LOOP_AWAKE = 0,
+	LOOP_LOOKING = 1,
+	LOOP_ASLEEP = 3,
+};
+#define LOOP_TURN_BITS 3u
+#define LOOP_TURN_STEP 4u
+
+#define LOOP_BATCH     32
 
 struct loop {
 	int epoll;
@@ -61,6 +74,7 @@ struct loop {
 	uint64_t poll_ns;    /* for so long after the last work, */
 	uint64_t poll_most;  /* and for so long at the most */
 	bool adapts;
+	bool keen;    /* some poller is */
 	bool rested;  /* they have found none for so long */
 	bool running; /* loop_run() is, and will see what is scheduled */
 	struct epoll_event batch[LOOP_BATCH];
@@ -68,7 +82,7 @@ struct loop {
 
 	/* any thread */
 	struct post_pile posts;
-	_Atomic unsigned turn; /* odd: asleep; counts falling asleep and waking */
+	_Atomic unsigned turn; /* an enum loop_turn, and above it how often that changed */
 	_Atomic bool ringing;  /* the eventfd was written, and that not yet seen */
 	_Atomic bool asked;    /* loop_run() is to return when it can */
 	_Atomic int cpu;       /* where it was awake last */
@@ -103,16 +117,22 @@ void loop_unpost(struct loop *loop, struct loop_post *post);
 
 /*
  * Any thread. Who left a post, and finds the turn to be the same as before, and
- * odd, knows that nothing at all runs in the loop before the post does.
+ * at rest, knows that nothing at all runs in the loop before the post does.
  */
 static inline unsigned loop_turn(const struct loop *loop)
 {
 	return atomic_load(&loop->turn);
 }
 
-static inline bool loop_turn_is_asleep(unsigned turn)
+/* Asleep, or looking: pollers may be peeking. */
+static inline bool loop_turn_is_at_rest(unsigned turn)
 {
 	return turn & 1;
+}
+
+static inline bool loop_turn_is_asleep(unsigned turn)
+{
+	return (turn & LOOP_TURN_BITS) == LOOP_ASLEEP;
 }
 
 /* Any thread: whether there are posts to run; what takes long has a look at it. */

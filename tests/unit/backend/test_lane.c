@@ -147,12 +147,13 @@ static uint64_t dawdling;
 /* The worker wakes for the very page that is left with it, and perhaps goes back to sleep. */
 static void intrude(uint64_t addr)
 {
-	unsigned turn = loop_turn(&playing->worker), turns = 1 + draw(&dawdling, 2);
+	unsigned turn = loop_turn(&playing->worker);
+	unsigned end = turn / LOOP_TURN_STEP + 1 + draw(&dawdling, 2);
 	uint64_t until = clock_ns() + INTRUSION_NS;
 
 	atomic_store(&playing->aim, addr);
 	fd_signal(playing->kick.fd);
-	while (loop_turn(&playing->worker) - turn < turns && clock_ns() < until)
+	while (loop_turn(&playing->worker) / LOOP_TURN_STEP < end && clock_ns() < until)
 		sched_yield();
 }
 

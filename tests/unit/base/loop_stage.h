@@ -128,11 +128,21 @@ static inline void *sleep_in_loop(void *opaque)
 	return NULL;
 }
 
-static inline void sleeper_start(struct sleeper *sleeper)
+static inline void sleeper_init(struct sleeper *sleeper)
 {
 	memset(sleeper, 0, sizeof(*sleeper));
 	begin(&sleeper->loop);
+}
+
+static inline void sleeper_begin(struct sleeper *sleeper)
+{
 	assert_int_equal(pthread_create(&sleeper->thread, NULL, sleep_in_loop, sleeper), 0);
+}
+
+static inline void sleeper_start(struct sleeper *sleeper)
+{
+	sleeper_init(sleeper);
+	sleeper_begin(sleeper);
 }
 
 static inline void sleeper_stop(struct sleeper *sleeper)

@@ -211,16 +211,26 @@ static void a_post_that_was_taken_back_does_not_run(void **state)
 struct scout {
 	struct loop_poller poller;
 	struct loop *loop;
-	unsigned looks, rests;
+	unsigned peeks, looks, rests;
 	unsigned finds;     /* looks that find something, from the first on */
 	unsigned refuses;   /* so often it will not rest */
 	struct bell *rings; /* by its first look */
 };
 
+static bool scout_peek(const struct loop_poller *poller)
+{
+	struct scout *scout = container_of(poller, struct scout, poller);
+
+	assert_int_equal(loop_turn(scout->loop) % LOOP_TURN_STEP, LOOP_LOOKING);
+	scout->peeks++;
+	return scout->looks < scout->finds;
+}
+
 static unsigned scout_look(struct loop_poller *poller)
 {
 	struct scout *scout = container_of(poller, struct scout, poller);
 
+	assert_false(loop_turn_is_at_rest(loop_turn(scout->loop)));
 	if (!scout->looks++ && scout->rings)
 		fd_signal(scout->rings->fd);
 	return scout->looks <= scout->finds;
@@ -230,6 +240,7 @@ static bool scout_rest(struct loop_poller *poller)
 {
 	struct scout *scout = container_of(poller, struct scout, poller);
 
+	assert_false(loop_turn_is_at_rest(loop_turn(scout->loop)));
 	scout->rests++;
 	if (scout->rests > scout->refuses)
 		return true;
@@ -240,7 +251,7 @@ static bool scout_rest(struct loop_poller *poller)
 static struct scout scout_of(struct loop *loop)
 {
 	return (struct scout){
-		.poller = { .look = scout_look, .rest = scout_rest },
+		.poller = { .peek = scout_peek, .look = scout_look, .rest = scout_rest },
 		.loop = loop,
 	};
 }
@@ -249,6 +260,7 @@ static void pollers_are_looked_at_before_the_sleep(void **state)
 {
 	struct scout scout;
 	struct loop loop;
+	struct note a = note_of('a');
 	int64_t start;
 
 	(void)state;
@@ -256,14 +268,16 @@ static void pollers_are_looked_at_before_the_sleep(void **state)
 	scout = scout_of(&loop);
 	loop_add_poller(&loop, &scout.poller, 2000000);
 	/* Who does not want to wait polls elsewhere: nothing is looked at, all is asked for. */
+	loop_post(&loop, &a.post);
 	assert_int_equal(loop_run(&loop, 0), 0);
-	assert_int_equal(scout.looks, 0);
+	assert_int_equal(scout.peeks, 0);
 	assert_true(scout.rests > 0);
 	scout.rests = 0;
 	start = now_ms();
 	assert_int_equal(loop_run(&loop, 30), 0);
 	assert_true(now_ms() - start >= 29);
-	assert_true(scout.looks > 100);
+	assert_true(scout.peeks > 100);
+	assert_int_equal(scout.looks, 0);
 	assert_true(scout.rests > 0);
 	/* Work puts the sleep off, and so does who finds some on the way there. */
 	loop_remove_poller(&loop, &scout.poller);
@@ -272,10 +286,11 @@ static void pollers_are_looked_at_before_the_sleep(void **state)
 	loop_add_poller(&loop, &scout.poller, 1000000);
 	assert_int_equal(loop_run(&loop, 1), 0);
 	assert_true(scout.rests > 1);
+	assert_true(scout.looks > 0);
 	loop_remove_poller(&loop, &scout.poller);
-	scout.looks = 0;
+	scout.peeks = scout.looks = 0;
 	assert_int_equal(loop_run(&loop, 1), 0);
-	assert_int_equal(scout.looks, 0);
+	assert_int_equal(scout.peeks + scout.looks, 0);
 	loop_done(&loop);
 }
 
@@ -370,6 +385,9 @@ struct secret {
 	struct sleeper *sleeper;
 	struct loop_source kick;
 	struct loop_post forget;
+	struct loop_poller poller; /* or it is shown */
+	_Atomic unsigned shown;
+	unsigned looked;
 	int kick_fd;
 	bool known; /* the sleeper's */
 	unsigned value;
@@ -381,35 +399,81 @@ static void secret_forget(struct loop_post *post)
 	container_of(post, struct secret, forget)->known = false;
 }
 
-static void secret_kicked(struct loop_source *source, uint32_t events)
+static void touch(struct secret *secret)
 {
-	struct secret *secret = container_of(source, struct secret, kick);
-
-	(void)events;
-	fd_drain(source->fd);
 	if (secret->known)
 		secret->value++;
 	secret->known = true;
 	atomic_fetch_add(&secret->seen, 1);
 }
 
-static void nothing_runs_before_what_was_left(void **state)
+static void secret_kicked(struct loop_source *source, uint32_t events)
+{
+	struct secret *secret = container_of(source, struct secret, kick);
+
+	(void)events;
+	fd_drain(source->fd);
+	touch(secret);
+}
+
+static bool secret_peek(const struct loop_poller *poller)
+{
+	const struct secret *secret = container_of(poller, struct secret, poller);
+
+	return atomic_load_explicit(&secret->shown, memory_order_relaxed) != secret->looked;
+}
+
+static unsigned secret_look(struct loop_poller *poller)
+{
+	struct secret *secret = container_of(poller, struct secret, poller);
+
+	if (!secret_peek(poller))
+		return 0;
+	secret->looked = atomic_load_explicit(&secret->shown, memory_order_relaxed);
+	touch(secret);
+	return 1;
+}
+
+static bool secret_rest(struct loop_poller *poller)
+{
+	secret_look(poller);
+	return true;
+}
+
+/* Kicks the sleeper, or shows it what it finds itself. */
+static void disturb(struct secret *secret, bool looks)
+{
+	if (looks)
+		atomic_fetch_add_explicit(&secret->shown, 1, memory_order_relaxed);
+	else
+		fd_signal(secret->kick_fd);
+}
+
+static void tell_what_to_forget(bool looks)
 {
 	static struct sleeper sleeper;
 	static struct secret secret;
 	unsigned left = 0, kicks = 0;
+	int64_t end = now_ms() + 10000;
 
-	(void)state;
 	memset(&secret, 0, sizeof(secret));
 	secret.forget.run = secret_forget;
-	sleeper_start(&sleeper);
+	secret.poller = (struct loop_poller){ .peek = secret_peek,
+		                              .look = secret_look,
+		                              .rest = secret_rest };
+	sleeper_init(&sleeper);
+	if (looks)
+		loop_add_poller(&sleeper.loop, &secret.poller, 1000000000);
+	sleeper_begin(&sleeper);
 	assert_int_equal(fd_event(&secret.kick_fd), 0);
 	assert_int_equal(
 		loop_add(&sleeper.loop, &secret.kick, secret.kick_fd, EPOLLIN, secret_kicked), 0);
-	for (unsigned i = 0; i < 20000; i++) {
+	/* At least so often, and until both have met. */
+	for (unsigned i = 0;
+	     i < 20000 || ((!left || atomic_load(&secret.seen) < 100) && now_ms() < end); i++) {
 		unsigned turn = loop_turn(&sleeper.loop);
 
-		if (loop_turn_is_asleep(turn)) {
+		if (loop_turn_is_at_rest(turn)) {
 			loop_leave(&sleeper.loop, &secret.forget);
 			if (loop_turn(&sleeper.loop) == turn) {
 				secret.value = 0;
@@ -417,15 +481,50 @@ static void nothing_runs_before_what_was_left(void **state)
 			}
 		}
 		if (i % 3 == 0) {
-			fd_signal(secret.kick_fd);
+			disturb(&secret, looks);
 			kicks++;
 		}
 		if (i % 64 == 0)
 			sched_yield();
 	}
 	assert_true(left > 0 && kicks > 0);
+	assert_true(atomic_load(&secret.seen) >= 100);
 	sleeper_stop(&sleeper);
 	fd_close(&secret.kick_fd);
+}
+
+static void nothing_runs_before_what_was_left(void **state)
+{
+	(void)state;
+	tell_what_to_forget(false);
+	tell_what_to_forget(true);
+}
+
+/* What is posted to who looks is seen, and costs no system call. */
+static void who_looks_needs_no_ringing(void **state)
+{
+	static struct sleeper sleeper;
+	static struct secret secret;
+	struct note a = note_of('a');
+
+	(void)state;
+	memset(&secret, 0, sizeof(secret));
+	secret.poller = (struct loop_poller){ .peek = secret_peek,
+		                              .look = secret_look,
+		                              .rest = secret_rest };
+	sleeper_init(&sleeper);
+	loop_add_poller(&sleeper.loop, &secret.poller, 60 * UINT64_C(1000000000));
+	sleeper_begin(&sleeper);
+	for (unsigned i = 0; i < 200; i++) {
+		int64_t start = now_ms();
+
+		loop_post(&sleeper.loop, &a.post);
+		while (atomic_load(&a.post.posted))
+			assert_true(now_ms() - start < 10000);
+	}
+	/* It is asleep for a moment every ten milliseconds. */
+	assert_true(rings(&sleeper.loop) < 100);
+	sleeper_stop(&sleeper);
 }
 
 int main(void)
@@ -442,6 +541,7 @@ int main(void)
 		cmocka_unit_test(fds_have_their_turn_among_pollers_with_work),
 		cmocka_unit_test(a_wake_ends_looking_without_end),
 		cmocka_unit_test(nothing_runs_before_what_was_left),
+		cmocka_unit_test(who_looks_needs_no_ringing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
