@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -46,33 +47,81 @@ static bool receive_bytes(int fd, size_t len)
 	return true;
 }
 
-/* The back-end's side: asks, is told, acknowledges, and lets go. */
-static void answer(const struct bare_config *config, int main_fd, int back_fd)
+/* A kick or a call: whoever reads it sleeps until the other side writes. */
+static bool tell(int fd)
 {
-	bool fine = true;
+	const uint64_t one = 1;
 
-	while (fine)
-		fine = send_bytes(back_fd, config->misses * MESSAGE) &&
-		       receive_bytes(main_fd, config->updates * MESSAGE) &&
-		       send_bytes(main_fd, config->updates * REPLY) &&
-		       receive_bytes(back_fd, config->misses * REPLY) &&
-		       receive_bytes(main_fd, config->invalidations * MESSAGE) &&
-		       send_bytes(main_fd, config->invalidations * REPLY);
-	_exit(0);
+	return write(fd, &one, sizeof(one)) == (ssize_t)sizeof(one);
 }
 
-/* The front-end's. */
+static bool hear(int fd)
+{
+	uint64_t n;
+
+	return read(fd, &n, sizeof(n)) == (ssize_t)sizeof(n);
+}
+
+/* The back-end's side of mapping: asks, is told, acknowledges, is told that that was all. */
+static bool answer_updates(const struct bare *bare)
+{
+	const struct bare_config *config = &bare->config;
+
+	return send_bytes(bare->back_fd, config->misses * MESSAGE) &&
+	       receive_bytes(bare->main_fd, config->updates * MESSAGE) &&
+	       send_bytes(bare->main_fd, config->updates * REPLY) &&
+	       receive_bytes(bare->back_fd, config->misses * REPLY);
+}
+
+static bool answer(const struct bare *bare)
+{
+	const struct bare_config *config = &bare->config;
+
+	return (config->misses || answer_updates(bare)) && hear(bare->kick_fd) &&
+	       (!config->misses || answer_updates(bare)) && tell(bare->call_fd) &&
+	       receive_bytes(bare->main_fd, config->invalidations * MESSAGE) &&
+	       send_bytes(bare->main_fd, config->invalidations * REPLY);
+}
+
+static bool ask_updates(const struct bare *bare)
+{
+	const struct bare_config *config = &bare->config;
+
+	return receive_bytes(bare->back_fd, config->misses * MESSAGE) &&
+	       send_bytes(bare->main_fd, config->updates * MESSAGE) &&
+	       receive_bytes(bare->main_fd, config->updates * REPLY) &&
+	       send_bytes(bare->back_fd, config->misses * REPLY);
+}
+
 static bool ask(const struct bare *bare)
 {
 	const struct bare_config *config = &bare->config;
-	int main_fd = bare->main_fd, back_fd = bare->back_fd;
 
-	return receive_bytes(back_fd, config->misses * MESSAGE) &&
-	       send_bytes(main_fd, config->updates * MESSAGE) &&
-	       receive_bytes(main_fd, config->updates * REPLY) &&
-	       send_bytes(back_fd, config->misses * REPLY) &&
-	       send_bytes(main_fd, config->invalidations * MESSAGE) &&
-	       receive_bytes(main_fd, config->invalidations * REPLY);
+	return (config->misses || ask_updates(bare)) && tell(bare->kick_fd) &&
+	       (!config->misses || ask_updates(bare)) && hear(bare->call_fd) &&
+	       send_bytes(bare->main_fd, config->invalidations * MESSAGE) &&
+	       receive_bytes(bare->main_fd, config->invalidations * REPLY);
+}
+
+static void serve(struct bare *bare, int main_fd, int back_fd)
+{
+	close(bare->main_fd);
+	close(bare->back_fd);
+	bare->main_fd = main_fd;
+	bare->back_fd = back_fd;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	blk_go_elsewhere();
+	while (answer(bare))
+		;
+	_exit(0);
+}
+
+static void close_all(const struct bare *bare)
+{
+	close(bare->main_fd);
+	close(bare->back_fd);
+	close(bare->kick_fd);
+	close(bare->call_fd);
 }
 
 int bare_start(struct bare *bare, const struct bare_config *config)
@@ -82,14 +131,16 @@ int bare_start(struct bare *bare, const struct bare_config *config)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, main_pair) ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, back_pair))
 		return -errno;
-	*bare = (struct bare){ *config, main_pair[0], back_pair[0], fork() };
-	if (!bare->pid) {
-		close(main_pair[0]);
-		close(back_pair[0]);
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		blk_go_elsewhere();
-		answer(config, main_pair[1], back_pair[1]);
-	}
+	*bare = (struct bare){
+		.config = *config,
+		.main_fd = main_pair[0],
+		.back_fd = back_pair[0],
+		.kick_fd = eventfd(0, EFD_CLOEXEC),
+		.call_fd = eventfd(0, EFD_CLOEXEC),
+	};
+	bare->pid = fork();
+	if (!bare->pid)
+		serve(bare, main_pair[1], back_pair[1]);
 	close(main_pair[1]);
 	close(back_pair[1]);
 	return bare->pid < 0 ? -errno : 0;
@@ -99,9 +150,10 @@ void bare_end(struct bare *bare)
 {
 	if (bare->pid <= 0)
 		return;
-	close(bare->main_fd);
-	close(bare->back_fd);
+	/* It may be waiting for a kick. */
+	kill(bare->pid, SIGKILL);
 	waitpid(bare->pid, NULL, 0);
+	close_all(bare);
 	bare->pid = -1;
 }
 

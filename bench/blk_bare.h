@@ -2,7 +2,9 @@
 /*
  * The messages of requests that are mapped and unmapped, bare: as many bytes in as
  * many messages and calls on two socket pairs between two processes, one of which
- * is on another processor, without a meaning. Each side blocks in recvmsg.
+ * is on another processor, without a meaning. Each side blocks in recvmsg. Kick and
+ * call are there as well, by eventfds, since they decide who waits: nobody asks before
+ * the kick, and nothing is unmapped before the call. Of no messages that is all.
  *
  * Thread: one; the other side is a process of its own.
  */
@@ -23,7 +25,7 @@ struct bare_config {
 
 struct bare {
 	struct bare_config config;
-	int main_fd, back_fd;
+	int main_fd, back_fd, kick_fd, call_fd;
 	pid_t pid;
 };
 

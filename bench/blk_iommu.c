@@ -15,9 +15,12 @@
 
 #define MEMORY "--memory=256M"
 #define POLL   "--poll-us=1000"
+#define SLEEP  "--poll-us=0"
 #define US     1e-3
 
 enum { OFF, HINT, PUSH, LAZY, N };
+/* Contenders for processor time. */
+enum { WITHOUT, EACH, MESSAGES, KICKS, N_CPU };
 
 static const struct mode {
 	const char *name;
@@ -30,10 +33,12 @@ static const struct mode {
 	{ "lazy, hint", BENCH_IOMMU_LAZY, VHU_IOMMU_HINT },
 };
 
+static const struct bar cpu_bar = { BAR_MOST, 1.5 };
+
 static int start(struct blk_peer *peer, bool poll)
 {
 	const char *const args[] = { "--socket-path=%s", MEMORY, "--num-queues=1",
-		                     poll ? POLL : NULL, NULL };
+		                     poll ? POLL : SLEEP, NULL };
 
 	return blk_peer_start(peer, blk_daemon(), args);
 }
@@ -79,17 +84,19 @@ static struct bare_config messages_of(const struct blk_peer *peer)
 	};
 }
 
+/* What an IOMMU adds to requests, over what its messages add to kicks and calls. */
 static struct spread ratios_of(const struct turns *turns)
 {
 	double ratios[PAIRS];
 
 	for (unsigned i = 0; i < PAIRS; i++)
-		ratios[i] = (turns->ns[1][i] - turns->ns[0][i]) / turns->ns[2][i];
+		ratios[i] = (turns->ns[EACH][i] - turns->ns[WITHOUT][i]) /
+		            (turns->ns[MESSAGES][i] - turns->ns[KICKS][i]);
 	return spread_of(ratios, PAIRS);
 }
 
-static int report(const struct mode *mode, const struct turns *turns, struct bar bar,
-                  const struct spread *spread, unsigned repetitions)
+static int report(const struct mode *mode, const struct turns *turns, const struct spread *spread,
+                  unsigned repetitions)
 {
 	char name[96];
 
@@ -97,26 +104,44 @@ static int report(const struct mode *mode, const struct turns *turns, struct bar
 	return result_add(&(struct result){
 		.bench = BLK_BENCH,
 		.name = name,
-		.value = (turns_ns(turns, 1).median - turns_ns(turns, 0).median) * US,
+		.value = (turns_ns(turns, EACH).median - turns_ns(turns, WITHOUT).median) * US,
 		.unit = "us",
 		.against = "bare messages",
 		.spread = spread,
-		.bar = bar,
+		.bar = cpu_bar,
 		.repetitions = repetitions,
 	});
 }
 
+static struct spread compare(const struct mode *mode, const struct contender *contenders,
+                             struct turns *turns, unsigned *ret_repetitions)
+{
+	struct spread spread;
+
+	for (*ret_repetitions = 0;; ++*ret_repetitions) {
+		pairs_turns(contenders, N_CPU, pairs_seconds(), turns);
+		spread = ratios_of(turns);
+		if (*ret_repetitions == REPETITIONS_MAX ||
+		    bar_judge(cpu_bar, &spread) != VERDICT_NOISY)
+			break;
+	}
+	printf("  %s: off %.2f us, %.2f us; bare messages %.2f us, kicks and calls alone %.2f us\n",
+	       mode->name, turns_ns(turns, WITHOUT).median * US, turns_ns(turns, EACH).median * US,
+	       turns_ns(turns, MESSAGES).median * US, turns_ns(turns, KICKS).median * US);
+	return spread;
+}
+
 static int measure_cpu(struct blk_peer *off, struct blk_peer *each, const struct mode *mode)
 {
-	const struct bar bar = { BAR_MOST, 1.5 };
-	struct bare bare;
-	const struct contender contenders[] = {
-		{ "off", blk_run_cpu, off, true },
-		{ mode->name, blk_run_cpu, each, true },
-		{ "bare messages", bare_run_cpu, &bare, true },
+	struct bare messages = { .pid = -1 }, kicks = { .pid = -1 };
+	const struct contender contenders[N_CPU] = {
+		[WITHOUT] = { "off", blk_run_cpu, off, true },
+		[EACH] = { mode->name, blk_run_cpu, each, true },
+		[MESSAGES] = { "bare messages", bare_run_cpu, &messages, true },
+		[KICKS] = { "bare kicks", bare_run_cpu, &kicks, true },
 	};
-	unsigned repetitions = 0;
-	struct bare_config messages;
+	struct bare_config config;
+	unsigned repetitions;
 	struct spread spread;
 	struct turns turns;
 	int err;
@@ -124,21 +149,19 @@ static int measure_cpu(struct blk_peer *off, struct blk_peer *each, const struct
 	blk_run(each, 20000);
 	if (each->error || !each->requests)
 		return each->error;
-	messages = messages_of(each);
+	config = messages_of(each);
 	printf("  %s: %u requests together: %u misses, %u updates, 1 invalidation\n", mode->name,
-	       messages.requests, messages.misses, messages.updates);
-	err = bare_start(&bare, &messages);
-	if (err)
-		return err;
-	pairs_turns(contenders, 3, pairs_seconds(), &turns);
-	spread = ratios_of(&turns);
-	while (bar_judge(bar, &spread) == VERDICT_NOISY && repetitions < REPETITIONS_MAX) {
-		pairs_turns(contenders, 3, pairs_seconds(), &turns);
-		spread = ratios_of(&turns);
-		repetitions++;
+	       config.requests, config.misses, config.updates);
+	err = bare_start(&messages, &config);
+	if (!err)
+		err = bare_start(&kicks, &(struct bare_config){ .requests = config.requests });
+	if (!err) {
+		spread = compare(mode, contenders, &turns, &repetitions);
+		err = report(mode, &turns, &spread, repetitions);
 	}
-	bare_end(&bare);
-	return report(mode, &turns, bar, &spread, repetitions);
+	bare_end(&messages);
+	bare_end(&kicks);
+	return err;
 }
 
 static int run_all(struct blk_peer *peers, bool poll)
