@@ -70,6 +70,8 @@ static inline struct pagehash_row *pagehash_row_of(const struct pagehash *hash, 
  * - whoever sees the new tag sees the 0, too, or what came after it;
  * - whoever sees the new value sees the new version, too; and the one it loaded
  *   before the tag was this one only if that was the new tag.
+ * Version 0 is the one that may come again, as memory that was given back has it:
+ * a row that has it had no slot when that was loaded.
  */
 static inline uint64_t pagehash_slot(const struct pagehash_row *row, unsigned i, uint64_t tag)
 {
@@ -77,7 +79,8 @@ static inline uint64_t pagehash_slot(const struct pagehash_row *row, unsigned i,
 	uint64_t found = atomic_load_explicit(&row->tag[i], memory_order_acquire);
 	uint64_t value = atomic_load_explicit(&row->value[i], memory_order_acquire);
 
-	if (found != tag || atomic_load_explicit(&row->version, memory_order_relaxed) != version)
+	if (found != tag || !version ||
+	    atomic_load_explicit(&row->version, memory_order_relaxed) != version)
 		return 0;
 	return value;
 }

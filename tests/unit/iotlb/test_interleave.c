@@ -11,7 +11,7 @@
 
 #include "iotlb/pagehash.c"
 
-#define ENTRIES  16u
+#define ENTRIES  16384u
 #define PAGE     UINT64_C(4096)
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -193,6 +193,49 @@ static void U2_a_slot_is_read_as_it_was_at_one_moment(void **state)
 	assert_true(desk.found > 0 && desk.found < desk.ways);
 }
 
+/*
+ * A row so far up that its memory is given back when the hash is emptied, and pages
+ * that fill it and its neighbours, none of which has tag 0.
+ */
+#define HIGH_ROW   5600u
+#define HIGH_PLACE 1u
+#define MANY_PAGES 16000u
+#define FIRST_PAGE (UINT64_C(4) * HIGH_ROW + (UINT64_C(1) << 17) - MANY_PAGES / 2)
+
+static void put(uint64_t page)
+{
+	const struct translation t = { { page * PAGE, page * PAGE + (PAGE - 1) }, PAGE, 3 };
+
+	pagehash_add(&desk.hash, entry_take(&desk.pool, &t), &t);
+}
+
+/* Before the value is loaded the map fills, before the last load it is emptied. */
+static void fill_and_empty(unsigned load)
+{
+	const struct pagehash_row *row = &desk.hash.rows[HIGH_ROW];
+
+	if (load == 3) {
+		for (unsigned i = 0; i < MANY_PAGES; i++)
+			put(FIRST_PAGE + i);
+		assert_true(value_of(row, HIGH_PLACE) != 0);
+	} else if (load == 4) {
+		pagehash_reset(&desk.hash);
+		entry_pool_reset(&desk.pool);
+		assert_true(atomic_load(&row->version) == 0);
+	}
+}
+
+static void U2_a_row_that_was_given_back_is_no_row_that_never_was(void **state)
+{
+	uint64_t value;
+
+	script.meanwhile = fill_and_empty;
+	reader_begin(0);
+	value = pagehash_slot(&desk.hash.rows[HIGH_ROW], HIGH_PLACE, 0);
+	reader_end();
+	assert_true(value == 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
 
 int main(void)
@@ -200,6 +243,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(U2_an_entry_is_read_as_it_was_at_one_moment),
 		TEST(U2_a_slot_is_read_as_it_was_at_one_moment),
+		TEST(U2_a_row_that_was_given_back_is_no_row_that_never_was),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
