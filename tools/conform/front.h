@@ -238,7 +238,7 @@ void expect_update(struct front *f, uint64_t iova, uint64_t size, uint64_t uva, 
 void expect_invalidate(struct front *f, uint64_t iova, uint64_t size);
 /* All of a span at once, page by page, as the maps have it. */
 void front_push(struct front *f, const struct span *span);
-/* The next miss; false: none within @ms. It is not answered. */
+/* The next miss; false: none within @ms, or the back-channel is closed. It is not answered. */
 bool front_next_miss(struct front *f, struct front_miss *ret, int ms);
 struct front_miss expect_miss(struct front *f);
 void expect_no_miss(struct front *f);

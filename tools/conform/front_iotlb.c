@@ -100,11 +100,12 @@ bool front_next_miss(struct front *f, struct front_miss *ret, int ms)
 	if (f->back.fd < 0)
 		return false;
 	error = link_recv(&f->back, &message, ms);
-	if (error == -ETIMEDOUT)
+	if (error == -ENOTCONN)
+		link_close(&f->back);
+	if (error == -ETIMEDOUT || error == -ENOTCONN)
 		return false;
 	if (error)
-		trial_fail(f->trial, "the back-channel to stay open: %s",
-		           error == -ENOTCONN ? "it is closed" : strerror(-error));
+		trial_fail(f->trial, "a message on the back-channel: %s", strerror(-error));
 	message_close_fds(&message);
 	check_miss(f, &message);
 	*ret = (struct front_miss){ message.payload.iotlb.iova, message.payload.iotlb.size,
@@ -120,7 +121,8 @@ struct front_miss expect_miss(struct front *f)
 	struct front_miss miss;
 
 	if (!front_next_miss(f, &miss, (int)f->trial->patience_ms))
-		trial_fail(f->trial, "a miss: none came within %u ms", f->trial->patience_ms);
+		trial_fail(f->trial, f->back.fd < 0 ? "a miss: the back-channel is closed"
+		                                    : "a miss: none came");
 	return miss;
 }
 
@@ -185,8 +187,11 @@ void front_serve(struct front *f, int quiet_ms)
 {
 	struct front_miss miss;
 
-	while (!f->jammed && f->back.fd >= 0 && front_next_miss(f, &miss, quiet_ms))
+	while (!f->jammed && f->back.fd >= 0 && front_next_miss(f, &miss, quiet_ms)) {
 		serve_one(f, &miss);
+		if (!trial_left(f->trial, 1))
+			trial_fail(f->trial, "misses to end: there are %u so far", f->n_misses);
+	}
 }
 
 unsigned front_misses_of(const struct front *f, uint64_t iova, uint64_t size)

@@ -10,6 +10,7 @@ extern const struct conform_area area_messages;
 extern const struct conform_area area_payload;
 extern const struct conform_area area_vring_state;
 extern const struct conform_area area_memory;
+extern const struct conform_area area_slots;
 extern const struct conform_area area_config;
 extern const struct conform_area area_ring;
 extern const struct conform_area area_life;
