@@ -51,7 +51,7 @@ static const struct argp_option table[] = {
 	  "Everything as JSON, likewise; for 'vhu conform --compare'" },
 	{ "label", KEY_LABEL, "TEXT", 0,
 	  "What the two call the peer (default: its program's name)" },
-	{ "verbose", KEY_VERBOSE, NULL, 0, "What passed, too, with its evidence" },
+	{ "verbose", KEY_VERBOSE, NULL, 0, "What passed, too, and all of the evidence" },
 	{ 0 },
 };
 

@@ -4,20 +4,27 @@
 
 #include "report.h"
 
-static void put_evidence(FILE *to, const struct evidence *evidence)
+/* What led to a failure is in its last lines; how the connection was set up is before. */
+#define BRIEF 14u
+
+static void put_evidence(FILE *to, const struct evidence *evidence, bool all)
 {
-	for (unsigned i = 0; i < evidence_count(evidence); i++) {
+	unsigned n = evidence_count(evidence), from = all || n <= BRIEF + 1 ? 0 : n - BRIEF;
+
+	if (from)
+		fprintf(to, "      (%u lines before; --verbose shows them)\n", from);
+	for (unsigned i = from; i < n; i++) {
 		unsigned missing;
 		const struct evidence_line *line = evidence_line(evidence, i, &missing);
 
 		if (missing)
-			fprintf(to, "      %u lines left out\n", missing);
+			fprintf(to, "      (%u lines left out)\n", missing);
 		fprintf(to, "      %9.3f ms  %-8s  %s\n", (double)line->us / 1000,
 		        evidence_kind_name(line->kind), line->text ? line->text : "");
 	}
 }
 
-static void put_trial(FILE *to, const struct trial *trial, bool with_evidence)
+static void put_trial(FILE *to, const struct trial *trial, bool all)
 {
 	const struct conform_case *which = trial->which;
 
@@ -28,8 +35,7 @@ static void put_trial(FILE *to, const struct trial *trial, bool with_evidence)
 	if (trial->reason[0])
 		fprintf(to, "    %s%s\n", trial->verdict == VERDICT_FAIL ? "expected " : "",
 		        trial->reason);
-	if (with_evidence)
-		put_evidence(to, &trial->evidence);
+	put_evidence(to, &trial->evidence, all);
 	fputc('\n', to);
 }
 
@@ -90,7 +96,7 @@ void report_text(FILE *to, const struct suite *suite, const struct report_head *
 		const struct trial *trial = &suite->trials[i];
 
 		if (is_wrong(trial) || (head->verbose && trial->verdict == VERDICT_PASS))
-			put_trial(to, trial, true);
+			put_trial(to, trial, head->verbose);
 	}
 	if (head->verbose)
 		put_reasons(to, suite);
