@@ -35,7 +35,7 @@ static const struct argp_option table[] = {
 	  "What it is: blk, net or any (default: any, and no data is moved)", 1 },
 	{ "pid", KEY_PID, "PID", 0, "Its process, whose fds, threads and mappings are counted", 1 },
 	{ "restart-cmd", KEY_RESTART, "CMD", 0,
-	  "Starts it again when it has died; may print its new process id", 1 },
+	  "Starts it again, in the background, when it has died", 1 },
 	{ NULL, 0, NULL, 0, "What is tried:", 2 },
 	{ "only", KEY_ONLY, "GLOBS", 0, "Cases whose id matches, or areas; separated by commas" },
 	{ "seed", KEY_SEED, "N", 0, "Of all that is random (default: 1)" },

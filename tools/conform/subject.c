@@ -3,11 +3,13 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -148,32 +150,35 @@ bool subject_answers(const struct subject *subject, int ms)
 	return answers;
 }
 
-/* The command may print the process id of what it started, for --pid. */
-static void restart(struct subject *subject)
+/* The process that listens there now, where it is not the one that was told of. */
+static void find_pid(struct subject *subject)
 {
-	FILE *pipe = popen(subject->restart_cmd, "re");
-	char line[64];
-	long pid;
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	int fd;
 
-	if (!pipe)
+	if (!subject->pid || kill(subject->pid, 0) == 0)
 		return;
-	if (fgets(line, sizeof(line), pipe)) {
-		pid = strtol(line, NULL, 10);
-		if (pid > 0 && subject->pid)
-			subject->pid = (pid_t)pid;
-	}
-	pclose(pipe);
+	fd = subject_connect(subject, REVIVE_MS);
+	if (fd < 0)
+		return;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+		subject->pid = peer.pid;
+	close(fd);
 }
 
 bool subject_revive(struct subject *subject)
 {
-	uint64_t end = clock_ns() + REVIVE_MS * UINT64_C(1000000);
+	uint64_t end;
 
-	if (subject->restart_cmd)
-		restart(subject);
+	if (subject->restart_cmd && system(subject->restart_cmd))
+		fprintf(stderr, "vhu conform: it failed: %s\n", subject->restart_cmd);
+	end = clock_ns() + REVIVE_MS * UINT64_C(1000000);
 	while (clock_ns() < end) {
-		if (subject_answers(subject, 500))
+		if (subject_answers(subject, 500)) {
+			find_pid(subject);
 			return true;
+		}
 		nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
 	}
 	return false;
