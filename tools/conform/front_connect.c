@@ -19,7 +19,8 @@
 
 int front_init(struct front *f, struct trial *trial, struct subject *subject)
 {
-	*f = (struct front){ .trial = trial, .subject = subject, .next_iova = FIRST_IOVA };
+	*f = (struct front){ .trial = trial, .subject = subject, .next_iova = FIRST_IOVA,
+	                     .back_filler = -1 };
 	f->main = (struct link){ trial, MESSAGE_MAIN, true, -1 };
 	f->back = (struct link){ trial, MESSAGE_BACK, false, -1 };
 	for (unsigned i = 0; i < FRONT_RINGS; i++)
@@ -33,6 +34,9 @@ static void close_all(struct front *f)
 {
 	link_close(&f->main);
 	link_close(&f->back);
+	fd_close(&f->back_filler);
+	f->n_fillers = 0;
+	f->jammed = false;
 	for (unsigned i = 0; i < FRONT_RINGS; i++) {
 		fd_close(&f->rings[i].kick);
 		fd_close(&f->rings[i].call);

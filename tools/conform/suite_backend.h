@@ -15,6 +15,10 @@ extern const struct conform_area area_config;
 extern const struct conform_area area_ring;
 extern const struct conform_area area_life;
 extern const struct conform_area area_iotlb;
+extern const struct conform_area area_iotlb_cross;
+extern const struct conform_area area_iotlb_flush;
+extern const struct conform_area area_iotlb_invalidate;
+extern const struct conform_area area_iotlb_race;
 
 /* In the order in which they are tried. */
 extern const struct conform_area *const backend_areas[];
