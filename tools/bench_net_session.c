@@ -17,10 +17,6 @@
 /* Of the protocol, not of virtio. */
 #define PROTOCOL_F_STATUS 16
 
-#define STATUS_READY                                                                        \
-	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_DRIVER_OK | \
-	 VIRTIO_CONFIG_S_FEATURES_OK)
-
 int net_say(const struct net_bench *bench, const char *what, int error)
 {
 	const char *text = bench->frontend ? vhu_frontend_error(bench->frontend) : "";
@@ -172,13 +168,12 @@ static int start_port(struct net_bench *bench)
 	return net_say(bench, "starting the queues", net_port_new(&config, &bench->port));
 }
 
-/* Some back-ends, dpdk-testpmd among them, do nothing until the driver is said to be ready. */
-static int set_status(struct net_bench *bench, uint8_t status)
+/* The driver is no more; that it was there was said by the first of its queues. */
+static int reset_status(struct net_bench *bench)
 {
 	if (!(vhu_frontend_protocol_features(bench->frontend) & BIT(PROTOCOL_F_STATUS)))
 		return 0;
-	return net_say(bench, "setting the status",
-	               vhu_frontend_set_status(bench->frontend, status));
+	return net_say(bench, "resetting the status", vhu_frontend_set_status(bench->frontend, 0));
 }
 
 int net_session_open(struct net_bench *bench)
@@ -187,16 +182,14 @@ int net_session_open(struct net_bench *bench)
 
 	if (!error)
 		error = negotiate(bench);
-	if (!error)
-		error = start_port(bench);
-	return error ? error : set_status(bench, STATUS_READY);
+	return error ? error : start_port(bench);
 }
 
 int net_session_stop(struct net_bench *bench)
 {
 	int error = net_say(bench, "stopping the queues", net_port_stop(bench->port));
 
-	return error ? error : set_status(bench, 0);
+	return error ? error : reset_status(bench);
 }
 
 void net_session_close(struct net_bench *bench)

@@ -302,6 +302,10 @@ int vhu_frontend_set_config(struct vhu_frontend *frontend, uint32_t offset, cons
  * @status: bits of the status byte
  * @ret: the same
  *
+ * A back-end with STATUS may do nothing before DRIVER_OK. It is for whoever hands
+ * rings over by vhu_frontend_vring_start() to set, when the driver has; vhu_vq_start()
+ * does it by itself.
+ *
  * Return: 0, -EOPNOTSUPP: the back-end has no STATUS; or as at the top.
  */
 int vhu_frontend_set_status(struct vhu_frontend *frontend, uint8_t status);

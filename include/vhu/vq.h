@@ -67,6 +67,12 @@ size_t vhu_vq_bytes(uint16_t num, uint16_t table_entries);
  * @config: the queue; @config->mem is borrowed until vhu_vq_free()
  * @ret: the queue
  *
+ * Where the back-end has STATUS, and no status other than 0 was set since the device
+ * was reset, that of a driver which is ready (DRIVER_OK) is set then: some back-ends do
+ * nothing before. Who has several queues to start and wants it said after the last,
+ * sets a status of ACKNOWLEDGE, DRIVER and FEATURES_OK first, by
+ * vhu_frontend_set_status(), and DRIVER_OK in the end.
+ *
  * Return: 0, -EINVAL, -ENOMEM, -EMFILE, or as at the top.
  */
 int vhu_vq_start(struct vhu_frontend *frontend, const struct vhu_vq_config *config,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Configuration space, device status, reset. */
 #include <errno.h>
+#include <linux/virtio_config.h>
 #include <string.h>
 
 #include "base/export.h"
@@ -99,6 +100,14 @@ VHU_EXPORT int vhu_frontend_set_status(struct vhu_frontend *fe, uint8_t status)
 	return error ? error : frontend_leave(fe, set_status(fe, status));
 }
 
+int config_driver_ok(struct vhu_frontend *fe)
+{
+	if (fe->status > 0 || !frontend_has_protocol(fe, VHU_PROTOCOL_F_STATUS))
+		return 0;
+	return set_status(fe, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+	                              VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
 int config_restore(struct vhu_frontend *fe)
 {
 	if (fe->status < 0 || !frontend_has_protocol(fe, VHU_PROTOCOL_F_STATUS))
@@ -132,7 +141,9 @@ VHU_EXPORT int vhu_frontend_reset_device(struct vhu_frontend *fe)
 	message_init(&message, VHU_FE_RESET_DEVICE);
 	if (!error)
 		error = exchange(fe, &message, NULL);
-	if (!error)
+	if (!error) {
 		vrings_forget(fe, 0, RINGS_MAX);
+		fe->status = -1;
+	}
 	return frontend_leave(fe, error);
 }

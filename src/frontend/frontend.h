@@ -149,7 +149,7 @@ struct vhu_frontend {
 	uint64_t protocol_features;
 	uint64_t queues;
 	uint64_t slots;
-	int status; /* the last that was set; -1: none */
+	int status; /* the last that was set; -1: none since the device was reset */
 
 	struct shared_region *regions;
 	unsigned n_regions;
@@ -269,6 +269,8 @@ void memory_close(struct vhu_frontend *fe);
 
 /* config.c */
 int config_restore(struct vhu_frontend *fe);
+/* The driver, which is this process, is ready; where nobody has said anything of it. */
+int config_driver_ok(struct vhu_frontend *fe);
 
 /* vrings.c */
 int vrings_start_again(struct vhu_frontend *fe);

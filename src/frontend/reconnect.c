@@ -64,9 +64,10 @@ static int replay(struct vhu_frontend *fe)
 	}
 	error = memory_share_again(fe);
 	if (!error)
-		error = config_restore(fe);
-	if (!error)
 		error = vrings_start_again(fe);
+	/* Last, as a driver does that is ready when its rings are. */
+	if (!error)
+		error = config_restore(fe);
 	return error;
 }
 

@@ -78,6 +78,14 @@ static int make_driver(struct vhu_vq *vq, struct layout layout)
 	return vring_driver_new(&driver, &vq->driver);
 }
 
+/* There are back-ends that do nothing before. */
+static int say_driver_ok(struct vhu_frontend *fe)
+{
+	int error = frontend_enter(fe);
+
+	return error ? error : frontend_leave(fe, config_driver_ok(fe));
+}
+
 static int hand_over(struct vhu_vq *vq, uint16_t base)
 {
 	struct layout layout = lay_out(vq->config.num, vq->config.table_entries);
@@ -96,7 +104,7 @@ static int hand_over(struct vhu_vq *vq, uint16_t base)
 
 	if (!error)
 		error = vhu_frontend_vring_enable(vq->frontend, vq->config.index, true);
-	return error;
+	return error ? error : say_driver_ok(vq->frontend);
 }
 
 static int requeue(struct vq_node *node, uint16_t *ret_base)
