@@ -23,7 +23,7 @@
 
 #define TIMEOUT_MS 300
 /* What a call may take beyond that, on a machine that has other things to do. */
-#define SLACK_MS 1500
+#define SLACK_MS 4000
 
 struct scene {
 	struct vhu_iommu *iommu;
