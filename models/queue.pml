@@ -119,6 +119,10 @@ inline arm_look()
 	owed = (lanes[q].avail > next_take)
 }
 
+/* queue_has_work(): a look that finds something, or would be where nothing is any more. */
+#define PEEKS		(serves && !halted && !frozen && !stopping && !IS_AHEAD && ring && \
+			 (lanes[q].avail > next_take || ring <= there[RING_PAGE(q)]))
+
 /* queue_rest(): before a ring is let go, which may be looked at next when it is kicked (S7). */
 #define MUST_REST	(quiet && !halted && !frozen && !stopping && (!RINGS || ring))
 

@@ -25,6 +25,7 @@
  *	HANGUPS		1: the front-end may die at any moment
  *	LOSSES		1: the front-end may close the back-channel alone at any moment
  *	SLEEP		1: workers sleep, and are left alone if they may be
+ *	LOOK		1, with SLEEP: instead of that they look at their rings
  *	LARGE		1: an update may cover all pages at once
  *	EAGER		1: a reply to a miss does not wait for its update's acknowledgement
  *	LIES		misses that are answered with zero and without an update (S4)
@@ -183,6 +184,24 @@
 #define HITS(n)		3
 #endif
 
+/*
+ * A worker that looks at its ring, and is not asked about what it may forget next; of
+ * the ring's page it is, which goes, too, if all was given back.
+ */
+#ifdef CASE_LOOK
+#define SLEEP		1
+#define LOOK		1
+#define DRIVERS		1
+#define QUEUES		1
+#define REQUESTS	2
+#define DATA		1
+#define RINGS		1
+#define WANTS(q, i)	1
+#define KNOWN		3
+#define INVALIDATIONS	1
+#define HITS(n)		(HAS(lanes[0].used, 1) -> 3 : 1)
+#endif
+
 /* A ring's page is refused, and given later. */
 #ifdef CASE_HALT
 #define DRIVERS		1
@@ -244,6 +263,9 @@
 #endif
 #ifndef SLEEP
 #define SLEEP		0
+#endif
+#ifndef LOOK
+#define LOOK		0
 #endif
 #ifndef LARGE
 #define LARGE		0

@@ -406,6 +406,11 @@ turn:
 
 #if SLEEP
 	/* operation_shoot(), and of it lane_leave(): between two looks at the loop's turn. */
+#ifdef WRONG_LOOKED_AT
+#define RING_IS_READ	false
+#else
+#define RING_IS_READ	LOOK
+#endif
 shoot:
 #ifdef WRONG_RESTLESS_BEFORE
 	of_ring = (RINGS && HAS(range, RING_PAGE(q)) && lanes[q].restless);
@@ -423,7 +428,7 @@ shoot:
 	}
 	atomic {
 #ifndef WRONG_SKIP_BUSY
-		done = (lanes[q].busy == 0 && !(of_ring && lanes[q].restless));
+		done = (lanes[q].busy == 0 && !(of_ring && (RING_IS_READ || lanes[q].restless)));
 #endif
 		if
 		:: !done -> goto shoot_awake
@@ -435,7 +440,8 @@ shoot:
 #ifndef WRONG_SKIP_WOKEN
 		done = (lanes[q].asleep && !lanes[q].woken);
 #endif
-		MEET(LEFT_ASLEEP, done);
+		MEET(LEFT_ASLEEP, done && !LOOK);
+		MEET(LEFT_LOOKING, done && LOOK);
 		MEET(LEFT_AND_WOKEN, !done);
 		if
 		:: done -> goto shoot_next

@@ -57,7 +57,7 @@ chan down[QUEUES] = [3] of { mtype:mail, byte };
 chan up = [2 * QUEUES] of { mtype:mail, byte, short };
 
 /* loop_post(): rings for who sleeps. */
-#if SLEEP
+#if SLEEP && !LOOK
 #define RING_FOR(q)	lanes[q].rung = (lanes[q].rung || lanes[q].asleep)
 #else
 #define RING_FOR(q)	skip
@@ -96,9 +96,9 @@ typedef lane {
 	/* session and worker */
 	bool wake_posted, unhalt, holding, halted_seen, report_posted, report_wanted;
 #if SLEEP
-	/* the worker's loop: what a turn that is counted tells, and its eventfd */
+	/* the worker's loop: what a turn that is counted tells (at rest: it sleeps or looks), its eventfd */
 	bool asleep, woken, rung;
-	/* what a sleeping lane may be left alone for, and what is left with it */
+	/* what a lane at rest may be left alone for, and what is left with it */
 	byte busy;
 	bool restless;
 	byte left
@@ -123,6 +123,8 @@ lane lanes[QUEUES];
 #define LOST_WHILE_WAITING	11
 #define LEFT_ASLEEP		12
 #define LEFT_AND_WOKEN		13
+#define FOUND_BY_LOOKING	14
+#define LEFT_LOOKING		15
 #ifdef REACH
 #define MEET(what, when)	assert(!((what) == REACH && (when)))
 #else

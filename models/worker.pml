@@ -34,10 +34,14 @@ proctype worker(byte q)
 end:
 	do
 #if SLEEP
-	/* loop_run(): between any two turns, whether there is more to do or not */
+	/* loop_run(), look_on(): between any two turns, whether there is more to do or not */
 	:: lanes[q].asleep = true;
 		goto asleep
 	:: atomic { lanes[q].left != 0 -> goto forget }
+#endif
+#if LOOK
+	/* Now and then kicks are asked for. */
+	:: atomic { serves && MUST_REST -> goto rest }
 #endif
 
 	/* lane_obey() and queue_woken() */
@@ -210,7 +214,9 @@ round_end:
 		fi;
 round_reported:
 		if
-		:: DRIVERS ->
+		/* Who looks asks for kicks later. */
+		:: LOOK && !IS_AHEAD -> goto round_over
+		:: DRIVERS && !(LOOK && !IS_AHEAD) ->
 			arm_kicks();
 			goto arm
 		:: else
@@ -252,6 +258,9 @@ rested:
 			stopping = true;
 			goto settle
 		:: command == LANE_SHOOT || command == LANE_VIEW -> goto drain
+#if LOOK
+		:: command == NO_COMMAND && mask == 0 -> goto turn
+#endif
 		:: else
 		fi;
 #if SLEEP
@@ -265,8 +274,24 @@ turn:
 		skip }
 	od;
 
-#if SLEEP
-	/* fall_asleep(), a look at what came before that, and sleep */
+#if LOOK
+	/* look_on(): what is posted, and the ring's index; with it, fds */
+asleep:
+end_asleep:
+	if
+	:: atomic {
+		len(commands) > 0 || lanes[q].left != 0 || (serves && (due || lanes[q].kicked)) ||
+			requests[0].state == ISSUED || requests[1 % REQUESTS].state == ISSUED ||
+			requests[2 % REQUESTS].state == ISSUED }
+	:: atomic { PEEKS ->
+		touch_ring();
+		MEET(FOUND_BY_LOOKING, true);
+		owed = true;
+		due = true }
+	fi;
+	goto wake;
+#elif SLEEP
+	/* take_turn(), a look at what came before that, and sleep */
 asleep:
 #ifndef WRONG_SLEEP_UNCHECKED
 	if
@@ -280,6 +305,8 @@ end_asleep:
 			requests[1 % REQUESTS].state == ISSUED ||
 			requests[2 % REQUESTS].state == ISSUED -> lanes[q].rung = false
 	}
+#endif
+#if SLEEP
 	/* wake_up(), and what was left with the lane, before anything else */
 wake:
 	atomic {
