@@ -34,6 +34,7 @@ enum key {
 	KEY_POLL_US,
 	KEY_QUEUE_THREADS,
 	KEY_NO_MISS_HINTS,
+	KEY_REPORT_ACCESS_FAILURES,
 	KEY_STATS_JSON,
 	KEY_LOG_LEVEL,
 	KEY_SOCKET_MODE,
@@ -96,6 +97,8 @@ static const struct argp_option table[] = {
 	  "Bound of the device IOTLB (default: 1048576)" },
 	{ "no-miss-hints", KEY_NO_MISS_HINTS, NULL, 0,
 	  "Do not tell the front-end how much is wanted in a miss" },
+	{ "report-access-failures", KEY_REPORT_ACCESS_FAILURES, NULL, 0,
+	  "Tell the front-end which accesses it refused (not for QEMU)" },
 	{ "no-sandbox", KEY_NO_SANDBOX, NULL, 0,
 	  "Keep the right to make system calls that are not needed" },
 	{ NULL, 0, NULL, 0, "What it tells:", 5 },
@@ -308,6 +311,7 @@ static error_t take(int key, char *arg, struct argp_state *state)
 	case KEY_READ_ONLY: options->read_only = true; return 0;
 	case KEY_DIRECT: options->direct = true; return 0;
 	case KEY_NO_MISS_HINTS: options->no_miss_hints = true; return 0;
+	case KEY_REPORT_ACCESS_FAILURES: options->report_access_failures = true; return 0;
 	case KEY_NO_SANDBOX: options->sandbox = false; return 0;
 	case ARGP_KEY_ARG: complain("%s: not an option; see vhu-blk --help", arg); return EINVAL;
 	}

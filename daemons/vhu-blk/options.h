@@ -37,6 +37,7 @@ struct options {
 	uint64_t iotlb_entries; /* 0: the library's default */
 	unsigned queue_threads;
 	bool no_miss_hints;
+	bool report_access_failures;
 	const char *stats_json; /* or NULL */
 	enum vhu_log_level log_level;
 };

@@ -167,6 +167,7 @@ static int open_server(struct service *service, const struct options *options, s
 		.poll_us = options->poll_us,
 		.poll_adapts = options->poll_adapts,
 		.no_miss_hints = options->no_miss_hints,
+		.report_access_failures = options->report_access_failures,
 		.session_end = session_end,
 		.opaque = service,
 	};

@@ -40,6 +40,9 @@ struct vhu_worker;
  *	microseconds and threads that have no CPU for themselves
  * @no_iommu: do not offer VIRTIO_F_ACCESS_PLATFORM
  * @no_miss_hints: send misses with size 0 (rule S3)
+ * @report_access_failures: tell the front-end, by an ACCESS_FAIL message, of each access
+ *	that failed because a miss was refused or answered without the translation (rule
+ *	S8). QEMU does not know that message and complains
  * @session_end: called when a front-end has gone and everything of it has been
  *	released; statistics still hold the finished session's numbers
  */
@@ -53,6 +56,7 @@ struct vhu_server_config {
 	bool poll_adapts;
 	bool no_iommu;
 	bool no_miss_hints;
+	bool report_access_failures;
 	void (*session_end)(struct vhu_server *server, void *opaque);
 	void *opaque;
 };

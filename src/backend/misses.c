@@ -23,7 +23,7 @@ static void update_events(struct session *session)
 
 	if (!session->back)
 		return;
-	if (channel_waiting(session->back))
+	if (channel_waiting(session->back) || notice_waits(session))
 		events |= EPOLLOUT;
 	if (events != session->back_events)
 		loop_change(session->loop, &session->back_source, events);
@@ -71,6 +71,8 @@ static void pending_resolved(void *opaque, unsigned ring, unsigned slot,
 	struct slot *its = &queue->slots[slot];
 
 	assert(its->waiting > 0);
+	if (verdict == PENDING_REFUSED && session->judged)
+		notice_access_failed(session, session->judged);
 	if (states[verdict] > its->verdict)
 		its->verdict = states[verdict];
 	if (slot == queue->ring.config.num && verdict != PENDING_FILLED)
@@ -233,7 +235,7 @@ void misses_send(struct session *session)
 	} while (!error && channel_waiting(session->back) &&
 	         !(error = channel_flush(session->back)));
 	if (!error)
-		error = config_change_send(session);
+		error = notice_send(session);
 	if (error && error != -EAGAIN)
 		misses_close(session, strerror(-error));
 	else
@@ -248,6 +250,8 @@ void misses_stopped(struct session *session, unsigned ring)
 	ring_set_remove(&session->doubtful, ring);
 	if (!session->n_running && session->back)
 		pending_unsend(session->pending, channel_drop_waiting(session->back));
+	if (!session->n_running)
+		notice_forget_accesses(session);
 	/* What it had asked for and not sent has made room. */
 	wake_starved(session);
 }
@@ -344,7 +348,9 @@ void misses_judge(struct session *session)
 
 	if (!pending_has_answered(session->pending))
 		return;
+	session->judged = &miss;
 	unsatisfied = pending_judge(session->pending, &miss);
+	session->judged = NULL;
 	session->counters.unsatisfied += unsatisfied;
 	if (unsatisfied)
 		log_warning(session->subject,
@@ -373,6 +379,7 @@ static bool take_reply(struct session *session, struct message *reply)
 		return false;
 	case PENDING_ANSWER_NACK:
 		session->counters.refused++;
+		notice_access_failed(session, &miss);
 		log_warning(session->subject,
 		            "the front-end refused iova 0x%" PRIx64 " for %s: the request fails",
 		            miss.addr, miss.perm == PERM_READ ? "reading" : "writing");

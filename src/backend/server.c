@@ -288,7 +288,7 @@ const struct session *server_session(const struct vhu_server *server)
 VHU_EXPORT void vhu_server_config_changed(struct vhu_server *server)
 {
 	if (server->session)
-		config_change_note(server->session);
+		notice_config_changed(server->session);
 }
 
 VHU_EXPORT void vhu_server_stats(const struct vhu_server *server, struct vhu_stats *ret)

@@ -82,6 +82,16 @@ struct operation {
 	int result;
 };
 
+/* Most failed accesses that wait to be told. */
+#define NOTICES_FAILED_MAX 64u
+
+/* What the front-end is yet to be told, by nobody's wish but ours. */
+struct notices {
+	bool config_changed;
+	unsigned n_failed;
+	struct hole failed[NOTICES_FAILED_MAX];
+};
+
 enum session_state {
 	SESSION_OPEN,
 	SESSION_CLOSING,
@@ -133,7 +143,9 @@ struct session {
 	struct pending *pending;
 	_Atomic uint64_t answered; /* read by lanes, see lane.h */
 	_Atomic bool pressure;
-	bool config_changed;      /* and the front-end is yet to be told */
+	struct notices notices;
+	/* While misses are judged: the unsatisfied one whose waiters are told. */
+	const struct hole *judged;
 	struct ring_set ticketed; /* rings for which a miss was sent and not answered */
 	struct ring_set starved;  /* rings of which some slot is */
 	/* Rings of which a page was refused, or lost, and not asked for with success since. */
@@ -290,10 +302,15 @@ void misses_reported(struct mail *mail);
 void misses_updated(struct session *session, struct range range);
 extern const struct pending_ops misses_pending_ops;
 
-/* config_change.c */
+/* notice.c */
 /* The device's configuration has changed: the front-end is told when it may be. */
-void config_change_note(struct session *session);
+void notice_config_changed(struct session *session);
+/* An access has failed: the front-end is told by the next misses_send(), if it is to be. */
+void notice_access_failed(struct session *session, const struct hole *access);
+void notice_forget_accesses(struct session *session);
+/* Whether it is to be told as soon as there is room in the back-channel. */
+bool notice_waits(const struct session *session);
 /* Part of misses_send(), with an empty channel: 0, or -errno of channel_flush(). */
-int config_change_send(struct session *session);
+int notice_send(struct session *session);
 
 #endif

@@ -96,7 +96,8 @@ enum pending_outcome pending_reply(struct pending *table, bool refused, struct h
 /*
  * All updates sent before the replies seen so far have been applied: misses that
  * were answered with zero and are still open are judged (rule S4). Returns how
- * many were unsatisfied; the last of them in *ret_miss.
+ * many were unsatisfied. *ret_miss is each of them in turn, by the time its waiters are
+ * told, and in the end the last.
  */
 unsigned pending_judge(struct pending *table, struct hole *ret_miss);
 /* Whether there is anything to judge. */

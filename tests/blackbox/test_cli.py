@@ -83,6 +83,7 @@ def senseless_command_lines_are_refused(daemon, folder):
       (good + ['--serial'], '--serial', 'missing'),
       (good + ['--read-only=1'], '--read-only', 'no value'),
       (good + ['--direct'], '--direct', 'leave it out'),
+      (good + ['--report-access-failures=1'], '--report-access-failures', 'no value'),
       (good + ['--num-queues=0'], '--num-queues=0', '1 to 64'),
       (good + ['--num-queues=65'], '65'),
       (good + ['--num-queues=1x'], '1x'),

@@ -138,6 +138,7 @@ static void make_server(struct rig *rig, int fd)
 		.poll_us = rig->config.poll_us,
 		.no_iommu = rig->config.no_iommu,
 		.no_miss_hints = rig->config.no_miss_hints,
+		.report_access_failures = rig->config.report_access_failures,
 		.session_end = session_end,
 		.opaque = rig->control,
 	};

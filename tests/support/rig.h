@@ -54,6 +54,7 @@ struct rig_config {
 	uint64_t iotlb_entries; /* 0: the library's default */
 	bool no_iommu;
 	bool no_miss_hints;
+	bool report_access_failures;
 	unsigned n_regions;        /* of memory, adjacent in gpa (from 0) and uva; 0: 1 */
 	uint64_t region_size;      /* 0: 4 MiB */
 	int back_buffer;           /* bytes of socket buffer of the back-channel; 0: default */
