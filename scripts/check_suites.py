@@ -164,6 +164,13 @@ def peers(runner):
       run_python(runner, name)
 
 
+def conform(runner):
+  program('tools/vhu')
+  for name in project_files('tests/conform'):
+    if os.path.basename(name).startswith('test_') and name.endswith('.py'):
+      run_python(runner, name)
+
+
 def fuzz(runner):
   code, output = runner.run(os.path.join('scripts', 'fuzz'), '--fresh', '--seconds', '20')
   runner.tally.add_program('fuzz', code, output)
@@ -226,6 +233,7 @@ SUITES = [
   Suite('install', script('check-install'), 'what "make install" leaves works for others'),
   Suite('blackbox', blackbox, 'vhu-blk from outside'),
   Suite('peers', peers, 'vhu bench against back-ends of others', limit=180),
+  Suite('conform', conform, 'vhu conform against our programs and others', limit=400),
   Suite('demo', demo, '"make demo"', limit=60),
   Suite('vm', vm, 'a Linux guest behind a vIOMMU', limit=420),
 ]

@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Records what the peers do: expected/NAME.txt, and the table of docs/conformance-results.md.
+
+    tests/conform/record.py --daemon build/daemons/vhu-blk [--runs N] [NAME...]
+
+A case whose verdicts differ between the runs, as races may, is recorded with each of them;
+what was recorded before of the same version is kept beside. The table is made of the last run.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE]
+from subjects import OURS, PEERS, expected_path, judge, read_expected
+
+PAGE = os.path.join(os.path.dirname(os.path.dirname(HERE)), 'docs', 'conformance-results.md')
+MARK = '<!-- made by tests/conform/record.py from here on -->\n'
+
+
+def write_expected(subject, reports, keep):
+  seen = {}
+  for report in reports:
+    for case in report['cases']:
+      seen.setdefault(case['id'], set()).add(case['verdict'])
+  if keep and os.path.exists(expected_path(subject.name)):
+    version, before = read_expected(subject.name)
+    if version == subject.version:
+      for name in seen.keys() & before.keys():
+        seen[name] |= before[name]
+  with open(expected_path(subject.name), 'w', encoding='utf-8') as file:
+    file.write(f'# What {subject.name} does where it does not simply pass.\n'
+               f'# version {subject.version}\n')
+    for name, verdicts in seen.items():
+      if verdicts != {'pass'}:
+        file.write(f'{name:<44} {" | ".join(sorted(verdicts))}\n')
+
+
+def write_table(daemon, files):
+  vhu = os.path.join(os.path.dirname(os.path.dirname(daemon)), 'tools', 'vhu')
+  table = subprocess.run([vhu, 'conform', '--table', *files], capture_output=True, text=True,
+                         check=True).stdout
+  with open(PAGE, encoding='utf-8') as file:
+    head = file.read().split(MARK)[0]
+  with open(PAGE, 'w', encoding='utf-8') as file:
+    file.write(head + MARK + '\n' + table)
+
+
+def record(subject, daemon, runs, keep, to):
+  reports = []
+  for seed in range(1, runs + 1):
+    with tempfile.TemporaryDirectory(prefix='vhu-') as folder:
+      reports.append(judge(subject, daemon, folder, seed=seed)[1])
+      os.replace(os.path.join(folder, 'report.json'), to)
+  if subject in PEERS:
+    write_expected(subject, reports, keep)
+  counts = reports[-1]['counts']
+  print(subject.name, ', '.join(f'{n} {verdict}' for verdict, n in counts.items()))
+
+
+def main():
+  parser = argparse.ArgumentParser()
+  parser.add_argument('--daemon', required=True)
+  parser.add_argument('--runs', type=int, default=3)
+  parser.add_argument('--anew', action='store_true', help='forget what was recorded before')
+  parser.add_argument('names', nargs='*')
+  options = parser.parse_args()
+  daemon = os.path.abspath(options.daemon)
+  files = []
+  with tempfile.TemporaryDirectory(prefix='vhu-') as folder:
+    for subject in [OURS[0], *PEERS]:
+      if subject.lacking() or (options.names and subject.name not in options.names):
+        continue
+      files.append(os.path.join(folder, subject.name))
+      record(subject, daemon, options.runs, not options.anew, files[-1])
+    if not options.names:
+      write_table(daemon, files)
+
+
+if __name__ == '__main__':
+  main()
