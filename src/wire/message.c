@@ -1,15 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "wire/message.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/fd.h"
 
+static_assert(sizeof(struct vhu_config) >= sizeof(struct vhu_memory), "the longest but one");
+
+/* All but one request, of whatever direction, are far shorter than the longest payload. */
+static size_t payload_most(uint32_t request)
+{
+	return request == VHU_FE_GET_SHMEM_CONFIG ? sizeof(union message_payload)
+	                                          : sizeof(struct vhu_config);
+}
+
 void message_init(struct message *message, uint32_t request)
 {
-	memset(message, 0, sizeof(*message));
-	message->header.request = request;
-	message->header.flags = VHU_FLAG_VERSION;
+	message->header = (struct vhu_header){ .request = request, .flags = VHU_FLAG_VERSION };
+	memset(&message->payload, 0, payload_most(request));
+	message->n_fds = 0;
 	for (unsigned i = 0; i < MESSAGE_FDS_MAX; i++)
 		message->fds[i] = -1;
 }

@@ -48,7 +48,10 @@ struct message {
 	unsigned n_fds;
 };
 
-/* A request without payload or fds, flags: the version, every other byte 0. */
+/*
+ * A request without payload or fds, flags: the version; every byte that may become
+ * payload of this @request, or of a reply to it, is 0.
+ */
 void message_init(struct message *message, uint32_t request);
 
 /* fds[i], no longer the message's; -1 if there is none or it was taken. */

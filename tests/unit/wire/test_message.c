@@ -25,18 +25,40 @@ static int any_fd(void)
 	return fd;
 }
 
-static void init_leaves_no_garbage(void **state)
+static uint32_t greater(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Nothing of @size bytes, whatever lay there. */
+static void check_init(uint32_t request, uint32_t size)
 {
 	static const unsigned char zeros[sizeof(union message_payload)];
 	struct message message;
 
 	memset(&message, 0xa5, sizeof(message));
-	message_init(&message, VHU_FE_GET_FEATURES);
-	assert_int_equal(message.header.request, VHU_FE_GET_FEATURES);
+	message_init(&message, request);
+	assert_int_equal(message.header.request, request);
 	assert_int_equal(message.header.flags, 0x1);
 	assert_int_equal(message.header.size, 0);
 	assert_int_equal(message.n_fds, 0);
-	assert_memory_equal(&message.payload, zeros, sizeof(zeros));
+	for (unsigned i = 0; i < MESSAGE_FDS_MAX; i++)
+		assert_int_equal(message.fds[i], -1);
+	assert_memory_equal(&message.payload, zeros, size);
+}
+
+static void init_leaves_no_garbage(void **state)
+{
+	static const enum message_channel channels[] = { MESSAGE_MAIN, MESSAGE_BACK };
+
+	for (unsigned i = 0; i < 2; i++) {
+		for (uint32_t request = 0; request < 256; request++) {
+			const struct message_spec *spec = message_spec(channels[i], request);
+
+			if (spec)
+				check_init(request, greater(spec->size_max, spec->reply_max));
+		}
+	}
 }
 
 static void taken_fd_is_the_takers(void **state)
