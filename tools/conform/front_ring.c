@@ -22,14 +22,17 @@ static void make_event(struct front *f, int *fd)
 
 void front_ring_layout(struct front *f, unsigned index, const struct ring_setup *setup)
 {
-	struct ring *ring = &f->rings[index];
+	struct ring *ring = &f->rings[index < FRONT_RINGS ? index : 0];
 	uint16_t num = setup->num ? setup->num : NUM_DEFAULT;
 	struct ring_shape shape = ring_shape(num, setup->indirect);
-	struct span memory = front_span(f, &(struct span_setup){ .len = (uint32_t)shape.size,
-	                                                         .iova = setup->iova,
-	                                                         .at_zero = setup->at_zero,
-	                                                         .scattered = setup->scattered });
+	struct span memory;
 
+	if (index >= FRONT_RINGS)
+		trial_error(f->trial, "the case needs ring %u, there are %u", index, FRONT_RINGS);
+	memory = front_span(f, &(struct span_setup){ .len = (uint32_t)shape.size,
+	                                             .iova = setup->iova,
+	                                             .at_zero = setup->at_zero,
+	                                             .scattered = setup->scattered });
 	ring->num = num;
 	ring->event_idx = setup->event_idx;
 	ring->desc_addr = memory.addr;
