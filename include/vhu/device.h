@@ -35,9 +35,10 @@ struct vhu_queue;
  *	unspecified content, aligned for any type
  *
  * Ownership: the request and the memory its iovecs point at belong to the
- * device from submit() to vhu_request_complete(); the library guarantees that
- * the memory stays mapped and the driver's mapping is not acknowledged as
- * removed in between. The iovec arrays may be modified by the device.
+ * device from submit() to vhu_request_complete() or vhu_request_return(); the
+ * library guarantees that the memory stays mapped and the driver's mapping is not
+ * acknowledged as removed in between. The iovec arrays may be modified by the
+ * device.
  */
 struct vhu_request {
 	struct vhu_queue *queue;
@@ -108,10 +109,18 @@ struct vhu_device_ops {
 	 *	event fd by vhu_queue_watch() and keeps its per-queue pointer by
 	 *	vhu_queue_set_priv(). Return: 0, or -errno: the queue stays
 	 *	stopped and its error eventfd is signalled.
-	 * @queue_stop: the last request of the queue was completed; release
-	 *	what queue_start() took.
+	 * @queue_drain: requests that the device has are waited for: the queue is
+	 *	to stop, or memory that they use is to go. What waits for nothing but
+	 *	memory and time needs no reminder. A device that keeps requests until
+	 *	something happens elsewhere, as a network device keeps buffers for
+	 *	what it may receive, gives them back here, by vhu_request_return() or
+	 *	vhu_request_complete(), or has them come back soon; until then the
+	 *	front-end waits.
+	 * @queue_stop: the last request of the queue has come back; release what
+	 *	queue_start() took.
 	 */
 	int (*queue_start)(void *dev, struct vhu_queue *queue);
+	void (*queue_drain)(void *dev, struct vhu_queue *queue);
 	void (*queue_stop)(void *dev, struct vhu_queue *queue);
 
 	/**
@@ -139,6 +148,20 @@ struct vhu_device_ops {
  * Ownership: @req and its memory are no longer the device's.
  */
 void vhu_request_complete(struct vhu_request *req, uint32_t written);
+
+/**
+ * vhu_request_return - give a request back as if it had never been submitted.
+ * @req: a request got by submit() or refused(), nothing of which was done
+ *
+ * For queue_drain(): what is returned is translated anew and submitted again, in
+ * front of what was not submitted yet, as soon as that is possible, or after the
+ * next start if the queue is to stop. If then later ones were completed the driver
+ * gets it back with nothing written, for the ring knows no other way.
+ *
+ * Context: the thread of the queue's worker; does not block.
+ * Ownership: @req and its memory are no longer the device's.
+ */
+void vhu_request_return(struct vhu_request *req);
 
 /**
  * vhu_queue_watch - have a function run when an fd of the device is readable.

@@ -245,6 +245,7 @@ static bool must_end(const struct lane_command *command, const struct vhu_queue 
 static void drain_queue(struct lane *lane, struct lane_command *command, struct vhu_queue *queue)
 {
 	bool all = command->order == LANE_VIEW, frozen;
+	unsigned before = lane->drain_left;
 	struct list *node;
 
 	/*
@@ -272,6 +273,8 @@ static void drain_queue(struct lane *lane, struct lane_command *command, struct 
 			lane->drain_left++;
 		}
 	}
+	if (lane->drain_left != before)
+		queue_drain(queue);
 }
 
 static void lane_drain(struct lane *lane, struct lane_command *command)
@@ -325,8 +328,7 @@ static void stop_finish(struct lane *lane, struct vhu_queue *queue)
 
 	/* Issued requests are never rewound, not even for unanswered misses (I4). */
 	queue_release_held(queue, true);
-	queue_publish(queue);
-	vring_untake(&queue->ring, (uint16_t)queue->n_ahead);
+	request_rewind(queue);
 	command->next_avail = queue->ring.next_avail;
 	/* The watch ends before the device releases what it watches. */
 	if (queue->watch.fd >= 0)
@@ -371,6 +373,7 @@ static void lane_stop(struct lane *lane, struct lane_command *command)
 {
 	queue_rest(command->queue);
 	command->queue->stopping = command;
+	queue_drain(command->queue);
 	lane_settle(lane);
 }
 

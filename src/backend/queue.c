@@ -332,6 +332,19 @@ void queue_release_held(struct vhu_queue *queue, bool all)
 		atomic_store_explicit(&queue->holding, false, memory_order_relaxed);
 }
 
+void queue_drain(struct vhu_queue *queue)
+{
+	/* A device may end its server from inside of its own functions. */
+	bool in_batch = queue->in_batch;
+
+	if (!queue->n_issued || !queue->ops->queue_drain)
+		return;
+	queue->in_batch = true;
+	queue->ops->queue_drain(queue->dev, queue);
+	queue->in_batch = in_batch;
+	queue_publish(queue);
+}
+
 VHU_EXPORT unsigned vhu_queue_index(const struct vhu_queue *queue)
 {
 	return queue->index;

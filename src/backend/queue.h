@@ -12,6 +12,8 @@
  *	                 v                      (its misses are unanswered, S10)
  *	               rewound (the ring index goes back; nothing was done)
  *
+ * What the device returns undone goes from issued back to ahead, to its place there.
+ *
  * ahead is a queue in ring order. Its head is translated in full and issued; if
  * it can't be, its holes and those of the chains behind it are reported to the
  * session in one batch, and the ring is *blocked* until the session says that
@@ -79,6 +81,7 @@ struct request {
 	struct chain chain;
 	struct segment table; /* indirect table, once read */
 	struct iov_list out, in;
+	uint64_t order;   /* in which it was taken */
 	uint32_t written; /* while held */
 	enum request_state state;
 	bool watched; /* a drain waits for it */
@@ -125,6 +128,7 @@ struct vhu_queue {
 	void (*watch_ready)(void *dev, struct vhu_queue *queue);
 	struct list ahead, issued, held;
 	unsigned n_ahead, n_issued;
+	uint64_t n_taken;
 	unsigned n_put;           /* used elements not yet published */
 	struct request *requests; /* by head */
 	void *device_memory;      /* of their priv pointers */
@@ -183,6 +187,8 @@ void queue_release_held(struct vhu_queue *queue, bool all);
 void queue_break(struct vhu_queue *queue, const char *why);
 void queue_halt(struct vhu_queue *queue, const char *why);
 void queue_look(struct vhu_queue *queue);
+/* What the device has is waited for: it may want to give something back. */
+void queue_drain(struct vhu_queue *queue);
 /*
  * Asks for kicks, before the ring is not looked at any more. False: there is
  * something, for which none will come.

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/export.h"
+#include "base/log.h"
 #include "vring/prefetch.h"
 
 int request_take(struct vhu_queue *queue, struct request **ret)
@@ -31,6 +32,7 @@ int request_take(struct vhu_queue *queue, struct request **ret)
 	request->chain = *chain;
 	*chain = spare;
 	request->state = REQUEST_AHEAD;
+	request->order = queue->n_taken++;
 	request->table = (struct segment){ 0 };
 	request->faulted = false;
 	request->probed = false;
@@ -229,27 +231,92 @@ static void hold(struct vhu_queue *queue, struct request *request)
 		queue_schedule(queue);
 }
 
+/* It is the device's no longer, and no drain waits for it. */
+static void request_leave(struct request *request)
+{
+	struct vhu_queue *queue = request->device.queue;
+
+	assert(request->state == REQUEST_ISSUED);
+	list_remove(&request->node);
+	queue->n_issued--;
+	iov_list_trim(&request->out);
+	iov_list_trim(&request->in);
+	if (!request->watched)
+		return;
+	request->watched = false;
+	queue->lane->drain_left--;
+}
+
 VHU_EXPORT void vhu_request_complete(struct vhu_request *device, uint32_t written)
 {
 	struct request *request = container_of(device, struct request, device);
 	struct vhu_queue *queue = device->queue;
 
-	assert(request->state == REQUEST_ISSUED);
-	list_remove(&request->node);
-	queue->n_issued--;
+	request_leave(request);
 	request->written = written;
-	iov_list_trim(&request->out);
-	iov_list_trim(&request->in);
 	if (request->faulted && device->in_len == 0)
 		request->written = 0;
 	if (must_hold(queue, request))
 		hold(queue, request);
 	else
 		request_put(request);
-	if (request->watched) {
-		request->watched = false;
-		queue->lane->drain_left--;
-	}
 	if (!queue->in_batch)
 		queue_schedule(queue);
+}
+
+/* To its place in ring order. */
+static void put_ahead(struct vhu_queue *queue, struct request *request)
+{
+	struct list *behind = &queue->ahead;
+
+	while (behind->prev != &queue->ahead &&
+	       container_of(behind->prev, struct request, node)->order > request->order)
+		behind = behind->prev;
+	list_append(behind, &request->node);
+	queue->n_ahead++;
+	request->state = REQUEST_AHEAD;
+}
+
+VHU_EXPORT void vhu_request_return(struct vhu_request *device)
+{
+	struct request *request = container_of(device, struct request, device);
+	struct vhu_queue *queue = device->queue;
+
+	request_leave(request);
+	put_ahead(queue, request);
+	request->faulted = false;
+	request->probed = false;
+	request->retries = 0;
+	gauge_add(&queue->lane->busy, -1);
+	queue_schedule(queue);
+}
+
+/* Without its ring nobody can be told: the driver has it back when it resets the device. */
+static void request_give_back(struct vhu_queue *queue, struct request *request)
+{
+	if (!vring_is_mapped(&queue->ring)) {
+		log_warning(queue->subject, "a request that was not done can't be given back");
+		return;
+	}
+	request->written = 0;
+	gauge_add(&queue->lane->busy, 1);
+	request_put(request);
+}
+
+void request_rewind(struct vhu_queue *queue)
+{
+	uint64_t end = queue->n_taken;
+	struct list *node;
+
+	while (!list_is_empty(&queue->ahead)) {
+		node = queue->ahead.prev;
+		if (container_of(node, struct request, node)->order + 1 != end)
+			break;
+		list_remove(node);
+		end--;
+	}
+	while ((node = list_pop(&queue->ahead)))
+		request_give_back(queue, container_of(node, struct request, node));
+	queue_publish(queue);
+	vring_untake(&queue->ring, (uint16_t)(queue->n_taken - end));
 }

@@ -34,4 +34,10 @@ bool request_overlaps(const struct request *request, struct range range);
 /* Puts a held request's used element. */
 void request_put(struct request *request);
 
+/*
+ * At the end of a stop: the ring index goes back over what is ahead. That can't
+ * leave out what is done: a returned request behind which others were is given back.
+ */
+void request_rewind(struct vhu_queue *queue);
+
 #endif

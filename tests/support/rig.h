@@ -269,6 +269,16 @@ void rig_release_by_next(struct rig *rig);
  */
 void rig_at_batch_end(struct rig *rig, void (*then)(void *opaque), void *opaque);
 void rig_wait_batch_end(struct rig *rig);
+/* What becomes of what a queue holds when it is waited for. */
+enum rig_drain {
+	RIG_DRAIN_KEEP,
+	RIG_DRAIN_COMPLETE,
+	RIG_DRAIN_RETURN,
+	RIG_DRAIN_RETURN_FIRST, /* and complete the others */
+};
+void rig_at_drain(struct rig *rig, enum rig_drain what);
+/* How often the device was told. */
+unsigned rig_drains(struct rig *rig);
 /* Requests the device was given, since the start; waits for the count. */
 unsigned rig_submitted(struct rig *rig);
 void rig_wait_submitted(struct rig *rig, unsigned n);

@@ -20,8 +20,9 @@ struct rig_device {
 	_Atomic bool sweep;         /* the next request submitted lets all go that are held */
 	void (*then)(void *opaque); /* at the end of the next batch, with this: */
 	void *then_opaque;
-	_Atomic int batch; /* an enum rig_batch; written last of these */
-	_Atomic unsigned submitted, refused, resets;
+	_Atomic int batch;    /* an enum rig_batch; written last of these */
+	_Atomic int at_drain; /* an enum rig_drain */
+	_Atomic unsigned submitted, refused, resets, drains;
 	pthread_mutex_t lock;
 	int release[RIG_QUEUES_MAX];      /* eventfds of started queues, or -1; under the lock */
 	struct list held[RIG_QUEUES_MAX]; /* the queue's worker alone */
@@ -162,6 +163,23 @@ static int queue_start(void *dev, struct vhu_queue *queue)
 	return error;
 }
 
+static void queue_drain(void *dev, struct vhu_queue *queue)
+{
+	struct rig_device *device = dev;
+	int what = atomic_load(&device->at_drain);
+	struct list *node, *held = &device->held[vhu_queue_index(queue)];
+
+	atomic_fetch_add(&device->drains, 1);
+	for (bool first = true; what != RIG_DRAIN_KEEP && (node = list_pop(held)); first = false) {
+		struct vhu_request *request = container_of(node, struct held, node)->request;
+
+		if (what == RIG_DRAIN_RETURN || (what == RIG_DRAIN_RETURN_FIRST && first))
+			vhu_request_return(request);
+		else
+			complete(request);
+	}
+}
+
 static void queue_stop(void *dev, struct vhu_queue *queue)
 {
 	struct rig_device *device = dev;
@@ -231,6 +249,7 @@ const struct vhu_device_ops rig_device_ops = {
 	.config_set = config_set,
 	.reset = reset,
 	.queue_start = queue_start,
+	.queue_drain = queue_drain,
 	.queue_stop = queue_stop,
 	.submit = submit,
 	.submit_end = submit_end,
@@ -272,6 +291,16 @@ void rig_release(struct rig *rig)
 		if (rig->device->release[i] >= 0)
 			fd_signal(rig->device->release[i]);
 	pthread_mutex_unlock(&rig->device->lock);
+}
+
+void rig_at_drain(struct rig *rig, enum rig_drain what)
+{
+	atomic_store(&rig->device->at_drain, what);
+}
+
+unsigned rig_drains(struct rig *rig)
+{
+	return atomic_load(&rig->device->drains);
 }
 
 unsigned rig_submitted(struct rig *rig)
