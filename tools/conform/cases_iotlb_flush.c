@@ -51,6 +51,7 @@ static void flush_by(struct front *f, const struct spelling *spellings, unsigned
 
 	for (unsigned i = 0; i < n; i++)
 		expect_invalidate(f, spellings[i].iova, spellings[i].size);
+	work_push_rings(f);
 	expect_forgotten(f, &data, what);
 	work_expect_works(f);
 }
@@ -90,6 +91,12 @@ static void to_the_last_but_one(struct front *f)
 	flush_by(f, (struct spelling[]){ { 1, UINT64_MAX } }, 1, "all but the first byte");
 }
 
+static void expect_all_forgotten(struct front *f, const struct span *data)
+{
+	work_push_rings(f);
+	expect_forgotten(f, data, "an INVALIDATE that was acknowledged as success");
+}
+
 /* It can't be meant as it stands: it is refused, or understood as the end of the space. */
 static void wraps(struct front *f)
 {
@@ -98,7 +105,7 @@ static void wraps(struct front *f)
 	if (front_invalidate(f, RAM_PAGE, UINT64_MAX))
 		NOTE(f, "it is refused");
 	else
-		expect_forgotten(f, &data, "an INVALIDATE that was acknowledged as success");
+		expect_all_forgotten(f, &data);
 	work_expect_works(f);
 }
 
@@ -109,7 +116,7 @@ static void wraps_behind(struct front *f)
 	if (front_invalidate(f, data.addr, 0 - data.addr + RAM_PAGE))
 		NOTE(f, "it is refused");
 	else
-		expect_forgotten(f, &data, "an INVALIDATE that was acknowledged as success");
+		expect_all_forgotten(f, &data);
 	work_expect_works(f);
 }
 
@@ -136,10 +143,21 @@ static void everything_is_asked_again(struct front *f)
 		work_expect_reads(f, &data[i], 1);
 	}
 	expect_invalidate(f, 0, UINT64_MAX);
+	work_push_rings(f);
 	before = f->n_misses;
 	for (unsigned i = 0; i < 4; i++) {
 		work_expect_reads(f, &data[i], 1);
 		EXPECT_EQUAL(f, work_pages_missed(f, &data[i], before), 1, "pages asked for again");
+	}
+}
+
+/* Nothing is told: all of it has to be asked for, the rings, too. */
+static void rings_come_back(struct front *f)
+{
+	work_start(f);
+	for (unsigned i = 0; i < 3; i++) {
+		expect_invalidate(f, 0, UINT64_MAX);
+		work_expect_works(f);
 	}
 }
 
@@ -154,6 +172,7 @@ static void under_live_requests(struct front *f)
 	for (unsigned i = 0; i < 50; i++) {
 		work_in_batch(f, data, WORK_BATCH);
 		expect_invalidate(f, 0, UINT64_MAX);
+		work_push_rings(f);
 		for (unsigned j = 0; j < WORK_BATCH; j++)
 			work_expect_in(f);
 		for (unsigned j = 0; j < WORK_BATCH; j++)
@@ -258,6 +277,17 @@ static const struct conform_case cases[] = {
 		.level = LEVEL_MUST,
 		.needs = NEEDS_DATA,
 		.backend = everything_is_asked_again,
+	},
+	{
+		.id = "iotlb-flush.rings-come-back",
+		.title = "behind a flush rings are translated again when there is work",
+		.rule = "vhost-user: IOMMU support (miss events); S7",
+		.level = LEVEL_MUST,
+		.needs = NEEDS_DATA,
+		.backend = rings_come_back,
+		.explain =
+			"A flush takes the rings' own pages, too. Whoever lets go of a ring then "
+			"has to ask for it again, by itself: nobody else will begin.",
 	},
 	{
 		.id = "iotlb-flush.under-live-requests",

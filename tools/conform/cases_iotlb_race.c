@@ -140,6 +140,7 @@ static void by_flush(struct front *f, const struct turns *turns)
 {
 	(void)turns;
 	expect_invalidate(f, 0, UINT64_MAX);
+	work_push_rings(f);
 }
 
 static void by_update(struct front *f, const struct turns *turns)

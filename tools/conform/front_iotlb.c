@@ -30,9 +30,29 @@ void front_unmap(struct front *f, uint64_t iova, uint64_t size)
 	}
 }
 
+/* Where no acknowledgement can be asked for there may be one nevertheless, and in front. */
+static uint64_t call_unasked(struct front *f, const struct message *message)
+{
+	struct message reply = { 0 };
+	uint64_t value = 0;
+
+	front_send(f, message);
+	front_send(f, &(struct message){ .header = { VHU_FE_GET_FEATURES, VHU_FLAG_VERSION, 0 } });
+	if (link_recv(&f->main, &reply, (int)f->trial->patience_ms))
+		trial_fail(f->trial, "a reply to GET_FEATURES behind an IOTLB message");
+	message_close_fds(&reply);
+	if (reply.header.request == VHU_FE_IOTLB_MSG) {
+		value = reply.payload.u64;
+		expect_reply_u64(f, VHU_FE_GET_FEATURES);
+	}
+	return value;
+}
+
 /* By the specification it is always acknowledged; QEMU asks for it all the same. */
 static uint64_t call(struct front *f, struct message message)
 {
+	if (!(f->protocol & VHU_BIT(VHU_PROTOCOL_F_REPLY_ACK)))
+		return call_unasked(f, &message);
 	message.header.flags |= VHU_FLAG_NEED_REPLY;
 	front_send(f, &message);
 	return expect_reply_u64(f, VHU_FE_IOTLB_MSG);

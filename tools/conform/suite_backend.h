@@ -15,10 +15,17 @@ extern const struct conform_area area_config;
 extern const struct conform_area area_ring;
 extern const struct conform_area area_life;
 extern const struct conform_area area_iotlb;
+extern const struct conform_area area_iotlb_answer;
 extern const struct conform_area area_iotlb_cross;
 extern const struct conform_area area_iotlb_flush;
 extern const struct conform_area area_iotlb_invalidate;
+extern const struct conform_area area_iotlb_jam;
+extern const struct conform_area area_iotlb_miss;
+extern const struct conform_area area_iotlb_mode;
 extern const struct conform_area area_iotlb_race;
+extern const struct conform_area area_iotlb_ring;
+extern const struct conform_area area_iotlb_stop;
+extern const struct conform_area area_iotlb_update;
 
 /* In the order in which they are tried. */
 extern const struct conform_area *const backend_areas[];

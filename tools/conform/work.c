@@ -120,8 +120,11 @@ bool work_in_done(struct front *f, int ms)
 
 	if (!is_net(f))
 		return take(f, 0, ms);
+	NOTE(f, "sends frames until one of them has come back");
 	do {
+		trial_mute(f->trial);
 		work_nudge(f);
+		trial_unmute(f->trial);
 		if (take(f, NET_RX, NUDGE_MS))
 			return true;
 	} while (clock_ns() < end);
@@ -293,6 +296,16 @@ void work_warm_up(struct front *f)
 		warm_up_net(f);
 	else
 		warm_up_blk(f);
+}
+
+void work_push_rings(struct front *f)
+{
+	for (unsigned i = 0; i < (is_net(f) ? 2 : 1); i++) {
+		struct ring_shape shape = ring_shape(f->rings[i].num, f->rings[i].tables);
+		struct span ring = { f->rings[i].desc_addr, NULL, (uint32_t)shape.size };
+
+		front_push(f, &ring);
+	}
 }
 
 void work_open(struct front *f)

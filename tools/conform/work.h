@@ -31,6 +31,8 @@ void work_start(struct front *f);
 void work_start_rings(struct front *f, const struct ring_setup *setup);
 /* What work_start() makes known is known again: after a flush. */
 void work_warm_up(struct front *f);
+/* The rings' own pages are told, unasked. */
+void work_push_rings(struct front *f);
 
 /* The rings in which an out, an in is made. */
 unsigned work_out_ring(const struct front *f);
