@@ -47,7 +47,7 @@ static struct rig *hold(void **state, enum rig_drain what)
 	return rig;
 }
 
-static void a_stop_has_completed_what_is_kept(void **state)
+static void I4_a_stop_has_completed_what_is_kept(void **state)
 {
 	struct rig *rig = hold(state, RIG_DRAIN_COMPLETE);
 
@@ -58,7 +58,7 @@ static void a_stop_has_completed_what_is_kept(void **state)
 	rig_free(rig);
 }
 
-static void a_stop_rewinds_what_is_returned(void **state)
+static void I4_a_stop_rewinds_what_is_returned(void **state)
 {
 	struct rig *rig = hold(state, RIG_DRAIN_RETURN);
 
@@ -76,7 +76,7 @@ static void a_stop_rewinds_what_is_returned(void **state)
 }
 
 /* The ring can't go back over what was done behind it. */
-static void a_stop_gives_back_what_others_were_done_behind(void **state)
+static void I4_a_stop_gives_back_what_others_were_done_behind(void **state)
 {
 	struct rig *rig = hold(state, RIG_DRAIN_RETURN_FIRST);
 	unsigned seen = 0;
@@ -95,7 +95,7 @@ static void a_stop_gives_back_what_others_were_done_behind(void **state)
 }
 
 /* I2: it is not touched after the reply, and asked for again. */
-static void an_invalidation_has_back_what_is_kept(void **state)
+static void I2_an_invalidation_has_back_what_is_kept(void **state)
 {
 	struct rig *rig = hold(state, RIG_DRAIN_RETURN);
 	struct rig_miss miss;
@@ -113,8 +113,8 @@ static void an_invalidation_has_back_what_is_kept(void **state)
 	rig_answer(rig, &miss, 0);
 	rig_wait_submitted(rig, 2 * N);
 	rig_release(rig);
-	for (unsigned i = 0; i < N; i++)
-		stage_expect_used_quietly(rig, 0, i, 64);
+	/* Request 1 is held back until the answer to its miss was read (S10). */
+	stage_expect_used_in_any_order(rig, 0, 0, N, 64);
 	stage_expect_clear(rig, DATA_GPA(1), PAGE);
 	stage_expect_filled(rig, DATA_GPA(9), 64);
 	rig_free(rig);
@@ -139,7 +139,7 @@ static void what_touches_nothing_is_not_told(void **state)
 }
 
 /* I4: a page of the ring goes, and with it all that was issued comes back. */
-static void a_ring_that_loses_a_page_has_back_what_is_kept(void **state)
+static void I4_a_ring_that_loses_a_page_has_back_what_is_kept(void **state)
 {
 	static const enum rig_drain ways[] = { RIG_DRAIN_RETURN, RIG_DRAIN_RETURN_FIRST };
 
@@ -158,7 +158,7 @@ static void a_ring_that_loses_a_page_has_back_what_is_kept(void **state)
 }
 
 /* Without the ring there is no way to give it back: the stop does not wait for that. */
-static void a_ring_that_is_gone_takes_nothing_back(void **state)
+static void I4_a_ring_that_is_gone_takes_nothing_back(void **state)
 {
 	struct rig *rig = hold(state, RIG_DRAIN_RETURN_FIRST);
 
@@ -171,7 +171,7 @@ static void a_ring_that_is_gone_takes_nothing_back(void **state)
 }
 
 /* Returned, and not yet submitted again, when the ring stops. */
-static void what_was_returned_before_is_rewound(void **state)
+static void I4_what_was_returned_before_is_rewound(void **state)
 {
 	struct rig *rig = hold(state, RIG_DRAIN_RETURN);
 	struct rig_miss miss;
@@ -196,14 +196,14 @@ static void a_session_ends_with_requests_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		EACH(a_stop_has_completed_what_is_kept),
-		EACH(a_stop_rewinds_what_is_returned),
-		EACH(a_stop_gives_back_what_others_were_done_behind),
-		EACH(an_invalidation_has_back_what_is_kept),
+		EACH(I4_a_stop_has_completed_what_is_kept),
+		EACH(I4_a_stop_rewinds_what_is_returned),
+		EACH(I4_a_stop_gives_back_what_others_were_done_behind),
+		EACH(I2_an_invalidation_has_back_what_is_kept),
 		EACH(what_touches_nothing_is_not_told),
-		EACH(a_ring_that_loses_a_page_has_back_what_is_kept),
-		EACH(a_ring_that_is_gone_takes_nothing_back),
-		EACH(what_was_returned_before_is_rewound),
+		EACH(I4_a_ring_that_loses_a_page_has_back_what_is_kept),
+		EACH(I4_a_ring_that_is_gone_takes_nothing_back),
+		EACH(I4_what_was_returned_before_is_rewound),
 		EACH(a_session_ends_with_requests_kept),
 	};
 
