@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The messages by which a back-end's device IOTLB is filled and emptied. */
 #include <errno.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "frontend/frontend.h"
@@ -8,13 +9,16 @@
 /* Invalidations that a front-end has room for before an unmap is begun. */
 #define ROOM_FOR_UNMAP 64u
 
+/* They go in crowds: the bytes that are not sent stay as they are. */
 static void init(struct message *message, struct range range, enum vhu_iotlb_type type)
 {
-	message_init(message, VHU_FE_IOTLB_MSG);
-	message->header.size = sizeof(message->payload.iotlb);
+	message->header = (struct vhu_header){ .request = VHU_FE_IOTLB_MSG,
+		                               .size = sizeof(message->payload.iotlb) };
+	memset(&message->payload.iotlb, 0, sizeof(message->payload.iotlb));
 	message->payload.iotlb.iova = range.start;
 	message->payload.iotlb.size = range_size(range);
 	message->payload.iotlb.type = (uint8_t)type;
+	message->n_fds = 0;
 }
 
 static struct vhu_frontend *frontend_of(struct iommu_device *device)

@@ -190,6 +190,7 @@ bool pagetable_walk(const struct pagetable *table, uint64_t iova, struct range w
 		ret->iova.last = window.last;
 	ret->uva = value->uva + (ret->iova.start - rangetree_start(&place));
 	ret->perm = value->perm;
+	ret->place = place;
 	return true;
 }
 
@@ -291,6 +292,27 @@ void pagetable_grant(struct pagetable *table, struct range iova, uint64_t holder
 		grant_each(table, iova, holder);
 	if (prospect.parts)
 		unite_all(table, iova);
+}
+
+/* Whether the mapping is of one part, and is not gone on with. */
+static bool is_whole(const struct pagetable *table, struct rangetree_place place)
+{
+	if (!table->n_joined)
+		return true;
+	return !rangetree_value(&place)->joined &&
+	       !(rangetree_next(&place) && rangetree_value(&place)->joined);
+}
+
+/* Mostly it is one mapping, and there is nothing to look for. */
+void pagetable_grant_walked(struct pagetable *table, const struct mapping *mapping, uint64_t holder)
+{
+	const struct range whole = range_of(&mapping->place);
+
+	if (whole.start == mapping->iova.start && whole.last == mapping->iova.last &&
+	    is_whole(table, mapping->place))
+		rangetree_value(&mapping->place)->holders |= holder;
+	else
+		pagetable_grant(table, mapping->iova, holder);
 }
 
 /* How many more mappings there will be when @iova is hidden. */

@@ -31,6 +31,7 @@ struct mapping {
 	struct range iova;
 	uint64_t uva; /* of iova.start */
 	uint8_t perm;
+	struct rangetree_place place; /* where a walk has met it */
 };
 
 struct pagetable {
@@ -62,6 +63,9 @@ bool pagetable_next(const struct pagetable *table, struct range iova, uint64_t *
 
 /* The holder is given what is live in @iova. */
 void pagetable_grant(struct pagetable *table, struct range iova, uint64_t holder);
+/* The holder is given what a walk has told, since when nothing has changed. */
+void pagetable_grant_walked(struct pagetable *table, const struct mapping *mapping,
+                            uint64_t holder);
 
 /*
  * Hides all of @iova, exactly, and removes what nobody holds. *ret_holders: those

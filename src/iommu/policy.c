@@ -59,7 +59,7 @@ static bool answer_one(struct iommu_device *device, uint64_t iova, const struct 
 	    (mapping.perm & perm) != perm)
 		return false;
 	halve(&mapping, iova);
-	pagetable_grant(table, mapping.iova, device->holder);
+	pagetable_grant_walked(table, &mapping, device->holder);
 	*answer = (struct iommu_answer){ mapping.iova, mapping.uva, mapping.perm };
 	return true;
 }
