@@ -287,8 +287,8 @@ static int work(struct phase *phase)
 	while (r >= 0 && is_busy(bench)) {
 		r = turn_all(phase);
 		idle = r ? 0 : idle + 1;
-		/* Each request has its misses. */
-		if (r > 0 && each)
+		/* Each request has its misses; who sleeps sees them then. */
+		if (r > 0 && each && bench->options.poll)
 			r = vhu_frontend_run(bench->frontend, 0);
 		else if (r == 0)
 			r = rest(phase, each ? 0 : idle);

@@ -246,27 +246,37 @@ void blk_load_give_back(struct blk_load *load, struct blk_slot *slot)
 	load->spare[load->n_spare++] = slot;
 }
 
-/* What the device only reads, and what it writes, are contiguous: a mapping each. */
+/*
+ * What the device only reads, and what it writes, are contiguous: a mapping each. Of
+ * whole pages, as IOMMUs have them, unless there is one in which data and status meet.
+ */
+static int map_parts(struct blk_load *load, struct blk_slot *slot, bool device_writes)
+{
+	const uint64_t bytes = load->config.bytes;
+	const char *ptr = (const char *)slot->header - (PAGE - HEADER_SIZE);
+	bool pages = bytes % PAGE == 0;
+	uint64_t start = pages ? 0 : PAGE - HEADER_SIZE;
+	uint64_t split = PAGE + (device_writes ? 0 : bytes);
+	uint64_t end = PAGE + bytes + (pages ? PAGE : 1);
+	int error = blk_window_map(slot->window, start, split - start, ptr + start, VHU_PERM_READ);
+
+	if (error)
+		return error;
+	return blk_window_map(slot->window, split, end - split, ptr + split, VHU_PERM_WRITE);
+}
+
 static int map_slot(struct blk_load *load, struct blk_slot *slot, bool device_writes)
 {
-	const uint32_t bytes = load->config.bytes, whole = HEADER_SIZE + bytes + 1;
-	const uint32_t split = HEADER_SIZE + (device_writes ? 0 : bytes);
-	const uint64_t first = PAGE - HEADER_SIZE;
-	const char *ptr = (const char *)slot->header;
 	uint64_t iova;
 	int error;
 
 	slot->window = blk_windows_take(load->windows, &error);
 	if (!slot->window)
 		return error;
-	iova = slot->window->iova + first;
+	iova = slot->window->iova + PAGE - HEADER_SIZE;
 	for (unsigned i = 0; i < load->n_buffers; iova += slot->buffers[i++].len)
 		slot->buffers[i].addr = iova;
-	error = blk_window_map(slot->window, first, split, ptr, VHU_PERM_READ);
-	if (error)
-		return error;
-	return blk_window_map(slot->window, first + split, whole - split, ptr + split,
-	                      VHU_PERM_WRITE);
+	return map_parts(load, slot, device_writes);
 }
 
 int blk_load_submit(struct blk_load *load, struct blk_slot *slot, uint32_t type, uint64_t sector)

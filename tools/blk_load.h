@@ -7,7 +7,7 @@
  * Behind an IOMMU all of the queue's memory is either mapped once, or each
  * request's is mapped before it and unmapped after it (blk_window.h): header, data
  * and status then follow each other, from the end of a page, over whole pages, to
- * the first byte of another.
+ * the first byte of another. Mapped are whole pages, unless data and status share one.
  *
  * Thread: the front-end's.
  */
