@@ -233,7 +233,7 @@ SUITES = [
   Suite('install', script('check-install'), 'what "make install" leaves works for others'),
   Suite('blackbox', blackbox, 'vhu-blk from outside'),
   Suite('peers', peers, 'vhu bench against back-ends of others', limit=180),
-  Suite('conform', conform, 'vhu conform against our programs and others', limit=400),
+  Suite('conform', conform, 'vhu conform against our programs and others', limit=600),
   Suite('demo', demo, '"make demo"', limit=60),
   Suite('vm', vm, 'a Linux guest behind a vIOMMU', limit=420),
 ]

@@ -16,7 +16,7 @@ import qsd
 import testpmd
 from harness import Daemon
 
-LIMIT = 150
+LIMIT = 240
 DISK = 16 << 20
 
 

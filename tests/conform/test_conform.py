@@ -222,6 +222,23 @@ def a_death_is_the_verdict(daemon, folder):
       equal({found[name][0] for name in found if name.startswith('vring-state')}, {'error'})
 
 
+def a_back_end_of_one_connection_is_started_for_each(daemon, folder):
+  path = os.path.join(folder, 's')
+  program = os.path.join(HERE, 'wrong_backend.py')
+  command = f'rm -f {path}; {sys.executable} {program} {path} one-shot >/dev/null 2>&1 &'
+  only = '--only=negotiation.queue-num,negotiation.version-1,vring-state.base-*'
+  with Wrong(path, 'one-shot'):
+    done = run(daemon, 'backend', f'--socket-path={path}', only)
+    equal(done.returncode, NO_PEER)
+    true('--restart-cmd' in done.stderr, done.stderr)
+  os.unlink(path)
+  with Wrong(path, 'one-shot'):
+    done = run(daemon, 'backend', f'--socket-path={path}', only, '--tap',
+               f'--restart-cmd={command}')
+    equal(done.returncode, FINE)
+    true(done.stdout.count('\nok ') >= 4 and 'not ok' not in done.stdout, done.stdout)
+
+
 def a_back_end_that_is_silent_from_the_start_is_none(daemon, folder):
   path = os.path.join(folder, 's')
   with a_disk(daemon, path) as disk:
@@ -238,6 +255,7 @@ TESTS = [
     reports_say_the_same,
     runs_are_compared,
     a_back_end_that_is_silent_from_the_start_is_none,
+    a_back_end_of_one_connection_is_started_for_each,
     a_back_end_that_is_right_passes,
     what_is_wrong_is_found,
     a_death_is_the_verdict,

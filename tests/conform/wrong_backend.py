@@ -144,6 +144,8 @@ def main():
     except (End, OSError):
       pass
     connection.close()
+    if fault == 'one-shot':
+      return
     if fault != 'leaks-fds':
       session.close_fds()
 

@@ -128,7 +128,9 @@ static void fds_that_nobody_wants(struct front *f)
 static const struct conform_case cases[] = {
 	OWN_REPLY("get-features", GET_FEATURES, { .protocol = REPLY_ACK }),
 	OWN_REPLY("get-protocol-features", GET_PROTOCOL_FEATURES, { .protocol = REPLY_ACK }),
-	OWN_REPLY("get-vring-base", GET_VRING_BASE, { .protocol = REPLY_ACK }),
+	/* Of a ring that never was started. */
+	ROW("reply", "one reply of the right size, whether asked for or not", "get-vring-base",
+	    GET_VRING_BASE, own_reply, LEVEL_SHOULD, { .protocol = REPLY_ACK }),
 	OWN_REPLY("get-queue-num", GET_QUEUE_NUM, { .protocol = REPLY_ACK | MQ }),
 	OWN_REPLY("get-max-mem-slots", GET_MAX_MEM_SLOTS, { .protocol = REPLY_ACK | SLOTS }),
 	OWN_REPLY("get-status", GET_STATUS, { .protocol = REPLY_ACK | STATUS }),

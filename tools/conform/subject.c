@@ -19,12 +19,38 @@
 
 #define REVIVE_MS 5000
 
-int subject_connect(const struct subject *subject, int ms)
+static bool restart(const struct subject *subject)
+{
+	if (!subject->restart_cmd || system(subject->restart_cmd) == 0)
+		return true;
+	fprintf(stderr, "vhu conform: it failed: %s\n", subject->restart_cmd);
+	return false;
+}
+
+/* The process that listens there now, where it is not the one that was told of. */
+static void find_pid(struct subject *subject, int fd)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	if (subject->pid && kill(subject->pid, 0) &&
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+		subject->pid = peer.pid;
+}
+
+int subject_connect(struct subject *subject, int ms)
 {
 	struct socket_fault why;
-	int fd, error = socket_connect(subject->path, ms, &fd, &why);
+	int fd, error;
 
-	return error ? error : fd;
+	if (subject->one_shot && subject->used_up && !restart(subject))
+		return -ECHILD;
+	error = socket_connect(subject->path, ms, &fd, &why);
+	if (error)
+		return error;
+	subject->used_up = true;
+	find_pid(subject, fd);
+	return fd;
 }
 
 #define STRAY_MOST 4
@@ -123,7 +149,7 @@ static void find_name(struct subject *subject, int fd)
 	fclose(file);
 }
 
-int subject_probe(struct subject *subject, char *why, unsigned long size)
+static int probe_first(struct subject *subject, char *why, unsigned long size)
 {
 	struct trial *trial = silent_trial(subject->patience_ms);
 	struct link link = { trial, MESSAGE_MAIN, true, -1 };
@@ -145,15 +171,31 @@ int subject_probe(struct subject *subject, char *why, unsigned long size)
 	return error;
 }
 
-bool subject_answers(const struct subject *subject, int ms)
+int subject_probe(struct subject *subject, char *why, unsigned long size)
 {
-	struct trial *trial = silent_trial((unsigned)ms);
+	int error = probe_first(subject, why, size);
+
+	if (error || subject_answers(subject, (int)subject->patience_ms))
+		return error;
+	subject->one_shot = true;
+	if (subject->restart_cmd)
+		return 0;
+	snprintf(why, size,
+	         "%s has ended with its first connection: it has to be started for each, by "
+	         "--restart-cmd",
+	         subject->name[0] ? subject->name : "the back-end");
+	return -ECHILD;
+}
+
+bool subject_answers(struct subject *subject, int ms)
+{
+	struct trial *trial = subject->one_shot ? NULL : silent_trial((unsigned)ms);
 	struct link link = { trial, MESSAGE_MAIN, true, -1 };
 	uint64_t features;
 	bool answers = false;
 
 	if (!trial)
-		return false;
+		return subject->one_shot;
 	link.fd = subject_connect(subject, ms);
 	if (link.fd >= 0)
 		answers = !ask(&link, VHU_FE_GET_FEATURES, &features);
@@ -164,35 +206,15 @@ bool subject_answers(const struct subject *subject, int ms)
 	return answers;
 }
 
-/* The process that listens there now, where it is not the one that was told of. */
-static void find_pid(struct subject *subject)
-{
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
-	int fd;
-
-	if (!subject->pid || kill(subject->pid, 0) == 0)
-		return;
-	fd = subject_connect(subject, REVIVE_MS);
-	if (fd < 0)
-		return;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
-		subject->pid = peer.pid;
-	close(fd);
-}
-
 bool subject_revive(struct subject *subject)
 {
 	uint64_t end;
 
-	if (subject->restart_cmd && system(subject->restart_cmd))
-		fprintf(stderr, "vhu conform: it failed: %s\n", subject->restart_cmd);
+	restart(subject);
 	end = clock_ns() + REVIVE_MS * UINT64_C(1000000);
 	while (clock_ns() < end) {
-		if (subject_answers(subject, 500)) {
-			find_pid(subject);
+		if (subject_answers(subject, 500))
 			return true;
-		}
 		nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
 	}
 	return false;

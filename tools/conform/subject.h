@@ -28,6 +28,13 @@ struct subject {
 	unsigned queues; /* by GET_QUEUE_NUM; else what the type has at least */
 	bool echo;       /* a net device sends back what it is sent */
 	char name[64];   /* of the process that listens; empty: not known */
+
+	/*
+	 * It ends when its first connection does, which nothing forbids, and is started
+	 * for each. Whether it has died of a case can't be told then.
+	 */
+	bool one_shot;
+	bool used_up; /* it has had its connection */
 };
 
 /* What a process holds; -1 where that can't be read. */
@@ -35,14 +42,17 @@ struct holdings {
 	int fds, threads, maps;
 };
 
-/* Connects within @ms; the fd, or -errno. */
-int subject_connect(const struct subject *subject, int ms);
+/* Connects within @ms, having started what serves one connection only; the fd, or -errno. */
+int subject_connect(struct subject *subject, int ms);
 
 /* Asks it what it offers. 0; -errno with @why: it can't be reached, or does not answer. */
 int subject_probe(struct subject *subject, char *why, unsigned long size);
 
-/* Whether it accepts a connection and answers GET_FEATURES within @ms. */
-bool subject_answers(const struct subject *subject, int ms);
+/*
+ * Whether it accepts a connection and answers GET_FEATURES within @ms; not tried of
+ * what serves one connection only.
+ */
+bool subject_answers(struct subject *subject, int ms);
 
 /* After its death: runs --restart-cmd, if there is one, and waits. False: it stays dead. */
 bool subject_revive(struct subject *subject);
