@@ -188,9 +188,9 @@ static inline uint64_t page_of(const struct iotlb *tlb, uint64_t addr)
 	/* No tag is equal to that of a page beyond 2^54. */
 	uint64_t value = pagehash_slot(row, i, page >> PAGEHASH_TAG_SHIFT) ^ granule_low(page);
 
-	if (value & PAGEHASH_LOW)
+	if (SELDOM(value & PAGEHASH_LOW))
 		return 0;
-	if (marks_use(tlb))
+	if (SELDOM(marks_use(tlb)))
 		pagehash_mark(row, i);
 	return value;
 }

@@ -21,6 +21,9 @@
 #define PAGEHASH_HIGH_SHIFT 12
 #define PAGEHASH_TAG_SHIFT  10
 
+/* The other case is the straight way through the code. */
+#define SELDOM(condition) __builtin_expect(condition, 0)
+
 static inline uint64_t granule_of(uint64_t addr, unsigned class)
 {
 	return addr >> (PAGEHASH_PAGE_SHIFT + class);
@@ -79,8 +82,11 @@ static inline uint64_t pagehash_slot(const struct pagehash_row *row, unsigned i,
 	uint64_t found = atomic_load_explicit(&row->tag[i], memory_order_acquire);
 	uint64_t value = atomic_load_explicit(&row->value[i], memory_order_acquire);
 
-	if (found != tag || !version ||
-	    atomic_load_explicit(&row->version, memory_order_relaxed) != version)
+	if (SELDOM(found != tag))
+		return 0;
+	if (SELDOM(!version))
+		return 0;
+	if (SELDOM(atomic_load_explicit(&row->version, memory_order_relaxed) != version))
 		return 0;
 	return value;
 }
