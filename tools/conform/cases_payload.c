@@ -11,6 +11,9 @@
 #define CONFIG      VHU_BIT(VHU_PROTOCOL_F_CONFIG)
 #define SLOTS       VHU_BIT(VHU_PROTOCOL_F_CONFIGURE_MEM_SLOTS)
 #define INFLIGHT    VHU_BIT(VHU_PROTOCOL_F_INFLIGHT_SHMFD)
+#define RESET       VHU_BIT(VHU_PROTOCOL_F_RESET_DEVICE)
+#define RARP        VHU_BIT(VHU_PROTOCOL_F_RARP)
+#define LOG         VHU_BIT(VHU_PROTOCOL_F_LOG_SHMFD)
 #define STATUS      VHU_BIT(VHU_PROTOCOL_F_STATUS)
 #define MQ          VHU_BIT(VHU_PROTOCOL_F_MQ)
 #define BIT_30      VHU_BIT(VHU_F_PROTOCOL_FEATURES)
@@ -111,11 +114,14 @@ static void fds_that_nobody_wants(struct front *f)
 		.request = VHU_FE_##number, .backend = (checks),                         \
 	}
 
-#define SIZES(name, number, ...)                                                                \
-	ROW("too-short", "a payload that lacks a byte is refused", name, number, too_short,     \
-	    LEVEL_SHOULD, __VA_ARGS__),                                                         \
-		ROW("too-long", "a payload of 8 bytes more is refused", name, number, too_long, \
-	            LEVEL_SHOULD, __VA_ARGS__)
+#define TOO_LONG(name, number, ...)                                                     \
+	ROW("too-long", "a payload of 8 bytes more is refused", name, number, too_long, \
+	    LEVEL_SHOULD, __VA_ARGS__)
+
+#define SIZES(name, number, ...)                                                            \
+	ROW("too-short", "a payload that lacks a byte is refused", name, number, too_short, \
+	    LEVEL_SHOULD, __VA_ARGS__),                                                     \
+		TOO_LONG(name, number, __VA_ARGS__)
 
 #define NO_FD(name, number, ...)                                                                  \
 	ROW("no-fd", "without the fd that belongs to it it is refused", name, number, without_fd, \
@@ -135,22 +141,39 @@ static const struct conform_case cases[] = {
 	OWN_REPLY("get-max-mem-slots", GET_MAX_MEM_SLOTS, { .protocol = REPLY_ACK | SLOTS }),
 	OWN_REPLY("get-status", GET_STATUS, { .protocol = REPLY_ACK | STATUS }),
 
+	TOO_LONG("get-features", GET_FEATURES, { .protocol = REPLY_ACK }),
+	TOO_LONG("set-owner", SET_OWNER, { .protocol = REPLY_ACK }),
+	TOO_LONG("get-queue-num", GET_QUEUE_NUM, { .protocol = REPLY_ACK | MQ }),
+	TOO_LONG("get-max-mem-slots", GET_MAX_MEM_SLOTS, { .protocol = REPLY_ACK | SLOTS }),
+	TOO_LONG("get-status", GET_STATUS, { .protocol = REPLY_ACK | STATUS }),
+	TOO_LONG("reset-device", RESET_DEVICE, { .protocol = REPLY_ACK | RESET }),
+	TOO_LONG("set-backend-req-fd", SET_BACKEND_REQ_FD, { .protocol = REPLY_ACK | BACKEND_REQ }),
+
 	SIZES("set-features", SET_FEATURES, { .protocol = REPLY_ACK }),
+	SIZES("set-protocol-features", SET_PROTOCOL_FEATURES, { .protocol = REPLY_ACK }),
 	SIZES("set-vring-num", SET_VRING_NUM, { .protocol = REPLY_ACK }),
 	SIZES("set-vring-addr", SET_VRING_ADDR, { .protocol = REPLY_ACK }),
 	SIZES("set-vring-base", SET_VRING_BASE, { .protocol = REPLY_ACK }),
 	SIZES("set-vring-enable", SET_VRING_ENABLE, { .protocol = REPLY_ACK, .features = BIT_30 }),
 	SIZES("set-vring-call", SET_VRING_CALL, { .protocol = REPLY_ACK }),
+	SIZES("set-vring-kick", SET_VRING_KICK, { .protocol = REPLY_ACK }),
+	SIZES("set-vring-err", SET_VRING_ERR, { .protocol = REPLY_ACK }),
+	SIZES("get-vring-base", GET_VRING_BASE, { .protocol = REPLY_ACK }),
 	SIZES("set-mem-table", SET_MEM_TABLE, { .protocol = REPLY_ACK }),
 	SIZES("add-mem-reg", ADD_MEM_REG, { .protocol = REPLY_ACK | SLOTS }),
+	SIZES("rem-mem-reg", REM_MEM_REG, { .protocol = REPLY_ACK | SLOTS }),
 	SIZES("iotlb-msg", IOTLB_MSG,
 	      { .protocol = REPLY_ACK | BACKEND_REQ, .features = FRONT_IOMMU }),
 	SIZES("get-config", GET_CONFIG, { .protocol = REPLY_ACK | CONFIG }),
+	SIZES("set-config", SET_CONFIG, { .protocol = REPLY_ACK | CONFIG }),
+	SIZES("send-rarp", SEND_RARP, { .protocol = REPLY_ACK | RARP }),
 	SIZES("set-status", SET_STATUS, { .protocol = REPLY_ACK | STATUS }),
 
 	NO_FD("set-backend-req-fd", SET_BACKEND_REQ_FD, { .protocol = REPLY_ACK | BACKEND_REQ }),
 	NO_FD("add-mem-reg", ADD_MEM_REG, { .protocol = REPLY_ACK | SLOTS }),
 	NO_FD("set-inflight-fd", SET_INFLIGHT_FD, { .protocol = REPLY_ACK | INFLIGHT }),
+	NO_FD("set-log-base", SET_LOG_BASE, { .protocol = REPLY_ACK | LOG }),
+	NO_FD("set-log-fd", SET_LOG_FD, { .protocol = REPLY_ACK | LOG }),
 	NO_FD("set-vring-kick", SET_VRING_KICK, { .protocol = REPLY_ACK }),
 	NO_FD("set-vring-call", SET_VRING_CALL, { .protocol = REPLY_ACK }),
 	NO_FD("set-vring-err", SET_VRING_ERR, { .protocol = REPLY_ACK }),
