@@ -15,6 +15,8 @@ static const struct side {
 } sides[] = {
 	{ "backend", "judge a back-end: be its front-end, rightly and wrongly",
 	  conform_backend_main },
+	{ "frontend", "judge a front-end: be its back-end, rightly and wrongly",
+	  conform_frontend_main },
 };
 
 #define N_SIDES (sizeof(sides) / sizeof(sides[0]))

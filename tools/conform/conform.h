@@ -7,5 +7,6 @@
 #define EXIT_NO_PEER 3
 
 int conform_backend_main(int argc, char **argv);
+int conform_frontend_main(int argc, char **argv);
 
 #endif
