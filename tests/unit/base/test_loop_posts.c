@@ -429,7 +429,8 @@ static unsigned secret_look(struct loop_poller *poller)
 
 	if (!secret_peek(poller))
 		return 0;
-	secret->looked = atomic_load_explicit(&secret->shown, memory_order_relaxed);
+	/* Pairs with disturb(): what was done before it may have to be known anew. */
+	secret->looked = atomic_load_explicit(&secret->shown, memory_order_acquire);
 	touch(secret);
 	return 1;
 }
@@ -444,7 +445,7 @@ static bool secret_rest(struct loop_poller *poller)
 static void disturb(struct secret *secret, bool looks)
 {
 	if (looks)
-		atomic_fetch_add_explicit(&secret->shown, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&secret->shown, 1, memory_order_release);
 	else
 		fd_signal(secret->kick_fd);
 }
