@@ -143,8 +143,8 @@ struct front {
 	struct front_map *maps;
 	unsigned n_maps;
 	uint64_t next_iova;
-	bool jammed;      /* the back-channel is not read by whatever waits */
-	int back_filler;  /* front_jam.c: the back-end's end of it; -1: none */
+	bool jammed;     /* the back-channel is not read by whatever waits */
+	int back_filler; /* front_jam.c: the back-end's end of it; -1: none */
 	unsigned n_fillers;
 	bool grant_whole; /* all of a map entry and not only the page of the miss */
 	enum front_answer (*on_miss)(struct front *f, const struct front_miss *miss);

@@ -19,8 +19,9 @@
 
 int front_init(struct front *f, struct trial *trial, struct subject *subject)
 {
-	*f = (struct front){ .trial = trial, .subject = subject, .next_iova = FIRST_IOVA,
-	                     .back_filler = -1 };
+	*f = (struct front){
+		.trial = trial, .subject = subject, .next_iova = FIRST_IOVA, .back_filler = -1
+	};
 	f->main = (struct link){ trial, MESSAGE_MAIN, true, -1 };
 	f->back = (struct link){ trial, MESSAGE_BACK, false, -1 };
 	for (unsigned i = 0; i < FRONT_RINGS; i++)
