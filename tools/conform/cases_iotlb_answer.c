@@ -244,7 +244,7 @@ static void shown_behind_the_reply(struct front *f)
 	from = f->n_misses;
 	f->on_miss = work_hold;
 	work_out(f, &data, 1);
-	work_linger(f, FRONT_QUIET);
+	work_await(f, from + 1, (int)f->trial->patience_ms);
 	EXPECT(f, f->n_misses > from, "a miss");
 	if (!(f->misses[from].header.flags & VHU_FLAG_NEED_REPLY))
 		trial_skip(f->trial, "its misses want no replies");

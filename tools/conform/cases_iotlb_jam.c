@@ -247,7 +247,7 @@ static const struct conform_case cases[] = {
 	{
 		.id = "iotlb-jam.update-is-enough",
 		.title = "without REPLY_ACK: a request whose miss was never sent goes on when it "
-	                 "is told",
+			 "is told",
 		.rule = "U5",
 		.level = LEVEL_CONTRACT,
 		.needs = NEEDS_DATA,

@@ -6,6 +6,9 @@
 #define SEGS    6u
 #define SEG_LEN 512u
 
+/* What is asked for at a time comes within it. */
+#define TOGETHER_MS 500
+
 /* Pages of their own, none of them known. */
 static void unknown_pages(struct front *f, struct span *spans, unsigned n)
 {
@@ -82,6 +85,7 @@ static void one_miss_for_a_page(struct front *f)
 	from = f->n_misses;
 	f->on_miss = work_hold;
 	work_out(f, parts, SEGS);
+	work_await(f, from + 1, TOGETHER_MS);
 	work_linger(f, FRONT_QUIET);
 	EXPECT_EQUAL(f, f->n_misses - from, 1, "misses of one page that is needed six times");
 	work_release(f, from);
@@ -98,6 +102,7 @@ static void no_duplicates(struct front *f)
 	from = f->n_misses;
 	f->on_miss = work_hold;
 	work_out(f, &data, 1);
+	work_await(f, from + 1, TOGETHER_MS);
 	for (unsigned i = 0; i < 10; i++) {
 		work_linger(f, 20);
 		front_kick(f, work_out_ring(f));
@@ -118,7 +123,7 @@ static void holes_of_a_chain_together(struct front *f)
 	from = f->n_misses;
 	f->on_miss = work_hold;
 	work_out(f, data, SEGS);
-	work_linger(f, FRONT_QUIET);
+	work_await(f, from + SEGS, TOGETHER_MS);
 	n = f->n_misses - from;
 	NOTE(f, "%u of %u pages were asked for before the first answer", n, SEGS);
 	work_release(f, from);
@@ -139,7 +144,7 @@ static void chains_behind_together(struct front *f)
 	from = f->n_misses;
 	f->on_miss = work_hold;
 	work_out_batch(f, data, SEGS);
-	work_linger(f, FRONT_QUIET);
+	work_await(f, from + SEGS, TOGETHER_MS);
 	n = f->n_misses - from;
 	work_release(f, from);
 	for (unsigned i = 0; i < SEGS; i++)
@@ -160,7 +165,7 @@ static void answered_backwards(struct front *f)
 	from = f->n_misses;
 	f->on_miss = work_hold;
 	work_out(f, data, SEGS);
-	work_linger(f, FRONT_QUIET);
+	work_await(f, from + SEGS, TOGETHER_MS);
 	to = f->n_misses;
 	for (unsigned i = SEGS; i-- > 0;)
 		front_push(f, &data[i]);

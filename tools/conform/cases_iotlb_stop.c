@@ -54,7 +54,7 @@ static unsigned park(struct front *f, struct span *ret_data)
 	from = f->n_misses;
 	f->on_miss = work_hold;
 	work_out(f, ret_data, 1);
-	work_linger(f, FRONT_QUIET);
+	work_await(f, from + 1, (int)f->trial->patience_ms);
 	EXPECT(f, f->n_misses > from, "a miss of data that is not known: there is none");
 	return from;
 }

@@ -340,6 +340,14 @@ void work_release(struct front *f, unsigned from)
 			front_refuse(f, &f->misses[i]);
 }
 
+void work_await(struct front *f, unsigned n, int ms)
+{
+	uint64_t end = clock_ns() + (uint64_t)trial_left(f->trial, ms) * 1000000;
+
+	while (f->n_misses < n && clock_ns() < end)
+		front_serve(f, 1);
+}
+
 void work_linger(struct front *f, int ms)
 {
 	uint64_t end = clock_ns() + (uint64_t)ms * 1000000, now;

@@ -86,6 +86,8 @@ const char *work_pattern(const struct front *f, unsigned *ret_skip);
 enum front_answer work_hold(struct front *f, const struct front_miss *miss);
 /* Answers those recorded since the @from-th, in order, and holds no more. */
 void work_release(struct front *f, unsigned from);
+/* Until @n misses have come in all, or @ms have passed. */
+void work_await(struct front *f, unsigned n, int ms);
 /* Serves what comes for @ms, whatever comes. */
 void work_linger(struct front *f, int ms);
 /* How many different pages of the span were asked for since the @from-th miss. */
