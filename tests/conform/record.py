@@ -9,6 +9,7 @@ what was recorded before of the same version is kept beside. The table is made o
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -38,7 +39,21 @@ def write_expected(subject, reports, keep):
                f'# version {subject.version}\n')
     for name, verdicts in seen.items():
       if verdicts != {'pass'}:
-        file.write(f'{name:<44} {" | ".join(sorted(verdicts))}\n')
+        file.write(f'{name:<48} {" | ".join(sorted(verdicts))}\n')
+
+
+def summary(files):
+  """How many of each verdict and level, of each report."""
+  yield '| | pass | fail: must | fail: should | fail: contract | not applicable |\n'
+  yield '|---|---|---|---|---|---|\n'
+  for name in files:
+    with open(name, encoding='utf-8') as file:
+      report = json.load(file)
+    fails = [sum(case['verdict'] in ('fail', 'error') and case['level'] == level
+                 for case in report['cases']) for level in ('must', 'should', 'contract')]
+    counts = report['counts']
+    yield (f"| {report['label']} | {counts['pass']} | " + ' | '.join(map(str, fails)) +
+           f" | {counts['not applicable']} |\n")
 
 
 def write_table(daemon, files):
@@ -48,7 +63,7 @@ def write_table(daemon, files):
   with open(PAGE, encoding='utf-8') as file:
     head = file.read().split(MARK)[0]
   with open(PAGE, 'w', encoding='utf-8') as file:
-    file.write(head + MARK + '\n' + table)
+    file.write(head + MARK + '\n' + ''.join(summary(files)) + '\n' + table)
 
 
 def record(subject, daemon, runs, keep, to):

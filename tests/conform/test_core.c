@@ -17,6 +17,7 @@
 #include "ring.h"
 #include "suite.h"
 #include "suite_backend.h"
+#include "suite_frontend.h"
 
 static const struct conform_case some_cases[] = {
 	{ .id = "fruit.apple", .title = "an apple", .rule = "-", .level = LEVEL_MUST },
@@ -206,26 +207,36 @@ static void random_numbers_depend_on_seed_and_case_alone(void **state)
 	suite_done(&all);
 }
 
-/* Every case has what a report says of it, and an id of its own in its area's name. */
-static void the_table_of_cases_is_complete(void **state)
+/* Every case has what a report says of it, one to judge, and an id of its own in its area's name.
+ */
+static void check_case(const struct conform_area *const *of, unsigned n,
+                       const struct conform_area *area, const struct conform_case *which)
 {
-	for (unsigned i = 0; i < n_backend_areas; i++)
-		for (unsigned j = 0; j < backend_areas[i]->n_cases; j++) {
-			const struct conform_case *which = &backend_areas[i]->cases[j];
-			const struct conform_area *area;
-			size_t len = strlen(backend_areas[i]->name);
+	const struct conform_area *found;
+	size_t len = strlen(area->name);
 
-			assert_non_null(which->title);
-			assert_non_null(which->rule);
-			assert_non_null(which->backend);
-			assert_memory_equal(which->id, backend_areas[i]->name, len);
-			assert_int_equal(which->id[len], '.');
-			assert_ptr_equal(
-				suite_find(backend_areas, n_backend_areas, which->id, &area),
-				which);
-			if (strlen(which->id) > 44)
-				fail_msg("%s: the id is too long for a table", which->id);
-		}
+	assert_non_null(which->title);
+	assert_non_null(which->rule);
+	assert_true(!which->backend != !which->frontend);
+	assert_memory_equal(which->id, area->name, len);
+	assert_int_equal(which->id[len], '.');
+	assert_ptr_equal(suite_find(of, n, which->id, &found), which);
+	assert_ptr_equal(found, area);
+	if (strlen(which->id) > 48)
+		fail_msg("%s: the id is too long for a table", which->id);
+}
+
+static void check_areas(const struct conform_area *const *of, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		for (unsigned j = 0; j < of[i]->n_cases; j++)
+			check_case(of, n, of[i], &of[i]->cases[j]);
+}
+
+static void the_tables_of_cases_are_complete(void **state)
+{
+	check_areas(backend_areas, n_backend_areas);
+	check_areas(frontend_areas, n_frontend_areas);
 }
 
 static void memory_has_canaries_around_it(void **state)
@@ -397,7 +408,7 @@ int main(void)
 		cmocka_unit_test(cases_are_chosen_by_globs_and_areas),
 		cmocka_unit_test(only_what_must_not_fail_makes_a_run_fail),
 		cmocka_unit_test(random_numbers_depend_on_seed_and_case_alone),
-		cmocka_unit_test(the_table_of_cases_is_complete),
+		cmocka_unit_test(the_tables_of_cases_are_complete),
 		cmocka_unit_test(memory_has_canaries_around_it),
 		cmocka_unit_test(scattered_pages_are_adjacent_to_us_alone),
 		cmocka_unit_test(memory_that_is_full_says_so),

@@ -97,7 +97,7 @@ static void put_difference(const struct reports *reports, struct json_object *on
 {
 	const char *id = string_of(one, "id");
 
-	printf("%-44s %-8s", id, string_of(one, "level"));
+	printf("%-48s %-8s", id, string_of(one, "level"));
 	for (unsigned i = 0; i < reports->n; i++)
 		printf("  %-14s", verdict_in(reports, i, id));
 	printf("  %s\n", reason_for(reports, id));
@@ -125,7 +125,7 @@ static void put_heads(const struct reports *reports, bool all)
 	if (all)
 		fputs("| case | level |", stdout);
 	else
-		printf("%-44s %-8s", "case", "level");
+		printf("%-48s %-8s", "case", "level");
 	for (unsigned i = 0; i < reports->n; i++)
 		printf(all ? " %s |" : "  %-14s", string_of(reports->roots[i], "label"));
 	puts(all ? " what must hold |" : "  why");

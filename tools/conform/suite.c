@@ -170,7 +170,7 @@ void suite_print_list(const struct suite *suite)
 	for (unsigned i = 0; i < suite->n_trials; i++) {
 		const struct conform_case *which = suite->trials[i].which;
 
-		printf("%-44s %-8s %s\n", which->id, level_name(which->level), which->title);
+		printf("%-48s %-8s %s\n", which->id, level_name(which->level), which->title);
 	}
 }
 
