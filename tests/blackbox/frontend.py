@@ -138,8 +138,9 @@ class Frontend:
   def describe(self, index, addr, length, flags, follower=0):
     struct.pack_into('<QIHH', self.mem, DESC + 16 * index, GPA + addr, length, flags, follower)
 
-  def post(self, slot, kind, sector, data=b'', room=0):
-    """Makes request number slot, at most RING / 3 at a time, available; does not kick."""
+  def post(self, slot, kind, sector, data=b'', room=0, far=None):
+    """Makes request number slot, at most RING / 3 at a time, available; does not kick.
+    far: (address, flags) of data that lie elsewhere."""
     at = SLOTS + slot * SLOT
     first = 3 * slot
     self.mem[at:at + 16] = struct.pack('<IIQ', kind, 0, sector)
@@ -152,6 +153,10 @@ class Frontend:
     else:
       self.describe(first, at, 16, NEXT, first + 2)
     self.describe(first + 2, at + 16, 1, WRITE)
+    # All of it is there when it is shown: rings are looked at without a kick, too.
+    if far:
+      struct.pack_into('<QIHH', self.mem, DESC + 16 * (first + 1), far[0], room, NEXT | far[1],
+                       first + 2)
     struct.pack_into('<H', self.mem, AVAIL + 4 + 2 * (self.avail % RING), first)
     self.avail += 1
     struct.pack_into('<H', self.mem, AVAIL + 2, self.avail & 0xffff)

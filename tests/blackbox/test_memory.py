@@ -43,9 +43,7 @@ class TwoRegions(Frontend):
 
   def far_request(self, kind, at, size):
     """The status of a request whose data lie in the far region."""
-    self.post(0, kind, 0, room=size)
-    flags = fe.NEXT | (fe.WRITE if kind == fe.IN else 0)
-    struct.pack_into('<QIHH', self.mem, fe.DESC + 16, FAR + at, size, flags, 2)
+    self.post(0, kind, 0, room=size, far=(FAR + at, fe.WRITE if kind == fe.IN else 0))
     self.notify()
     self.wait()
     return self.status(0)
