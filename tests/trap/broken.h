@@ -16,7 +16,9 @@ struct broken {
 	const char *what;
 	bool rings;                   /* their pages have to go for it to be seen */
 	bool regions;                 /* memory has to */
-	bool sleepy;                  /* workers have to sleep in between */
+	bool sleepy;                  /* workers have to rest in between */
+	unsigned poll_us;             /* so long workers have to look at their rings */
+	unsigned late_us;             /* requests take so long; 0: longer than an acknowledgement */
 	unsigned entries;             /* the device IOTLB may not have more */
 	unsigned marks[BROKEN_MARKS]; /* by each of which it is seen; 0: none */
 };
