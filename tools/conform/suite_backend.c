@@ -8,7 +8,8 @@ const struct conform_area *const backend_areas[] = {
 	&area_life,         &area_iotlb,       &area_iotlb_miss,       &area_iotlb_answer,
 	&area_iotlb_update, &area_iotlb_cross, &area_iotlb_invalidate, &area_iotlb_flush,
 	&area_iotlb_ring,   &area_iotlb_mode,  &area_iotlb_stop,       &area_iotlb_jam,
-	&area_iotlb_race,
+	&area_iotlb_race,   &area_hostile,     &area_hostile_span,     &area_hostile_table,
+	&area_hostile_ring,
 };
 
 const unsigned n_backend_areas = sizeof(backend_areas) / sizeof(backend_areas[0]);
