@@ -320,6 +320,37 @@ static void traffic_with_both(void **state)
 	traffic(state, INDIRECT_DESC | EVENT_IDX);
 }
 
+/*
+ * The device reads the ring's own used index: of what is taken in one round much has
+ * been shown before all of it is done.
+ */
+static void what_is_done_is_shown_within_a_round(void **state)
+{
+	struct rig_ring_config config = stage_ring_config(0);
+	struct rig *rig = stage_new(state, (struct rig_config){ 0 });
+	uint64_t index = config.iova, bytes;
+	uint16_t shown;
+
+	config.num = 64;
+	bytes = rig_ring_bytes(&config);
+	index += rig_ring_used_offset(&config) + 2;
+	assert_int_equal(rig_update(rig, config.iova, bytes, config.gpa, PERM_RW), 0);
+	rig_ring_start(rig, 0, &config);
+	stage_give(rig, 0, 1, PERM_RW);
+	for (unsigned i = 0; i < 32; i++) {
+		const struct vring_buffer buffers[] = { { index, 2, false },
+			                                { DATA_IOVA(0) + 3 * i, 3, true } };
+
+		rig_add(rig, 0, buffers, 2, TOKEN(i));
+	}
+	rig_kick(rig, 0);
+	for (unsigned i = 0; i < 32; i++)
+		stage_expect_used(rig, 0, i, 3);
+	memcpy(&shown, rig_ptr(rig, DATA_GPA(0) + 3 * 31, 2), 2);
+	assert_in_range(shown, 16, 31);
+	rig_free(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -333,6 +364,7 @@ int main(void)
 		EACH(S4b_a_refused_table_breaks_the_ring),
 		EACH(S4b_a_refused_status_breaks_the_ring_and_no_other),
 		EACH(S4b_what_was_issued_before_is_completed),
+		EACH(what_is_done_is_shown_within_a_round),
 		EACH(traffic_in_a_plain_ring),
 		EACH(traffic_with_event_idx),
 		EACH(traffic_in_indirect_tables),

@@ -377,9 +377,55 @@ static void the_null_engine_moves_nothing(void **state)
 	queue->ops->stop(queue);
 }
 
+/* Transfers of a disk in memory, and which of them is the next to be done. */
+static unsigned next_done;
+
+static void done_in_turn(struct transfer *transfer)
+{
+	assert_int_equal(transfer->refusals, next_done++);
+	assert_int_equal(transfer->error, 0);
+}
+
+/* Copies wait for their turn, so that each sees what those before it have left. */
+static void the_memory_engine_copies_in_order(void **state)
+{
+	static char disk[8 * 4096], data[12][4096];
+	const struct storage memory = { .fd = -1, .bytes = disk, .size = sizeof(disk) };
+	struct transfer transfers[12];
+	struct engine_queue *queue;
+	struct iovec iov[12];
+
+	assert_int_equal(engine_start(&engine_memory, &memory, 16, &queue), 0);
+	for (unsigned n = 1; n <= 12; n++) {
+		next_done = 0;
+		memset(disk, 0, sizeof(disk));
+		for (unsigned i = 0; i < n; i++) {
+			/* By turns written and read back, all at one place. */
+			memset(data[i], i % 2 ? 0 : 'a' + (int)i, sizeof(data[i]));
+			iov[i] = (struct iovec){ data[i], sizeof(data[i]) };
+			transfers[i] = (struct transfer){
+				.done = done_in_turn,
+				.op = i % 2 ? TRANSFER_READ : TRANSFER_WRITE,
+				.iov = &iov[i],
+				.n_iov = 1,
+				.offset = 4096,
+				.left = sizeof(data[i]),
+				.refusals = i,
+			};
+			queue->ops->submit(queue, &transfers[i]);
+		}
+		queue->ops->submit_end(queue);
+		assert_int_equal(next_done, n);
+		for (unsigned i = 1; i < n; i += 2)
+			assert_memory_equal(data[i], data[i - 1], sizeof(data[i]));
+	}
+	queue->ops->stop(queue);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_memory_engine_copies_in_order),
 		cmocka_unit_test(results_move_a_transfer_on),
 		cmocka_unit_test(endless_refusals_end),
 		cmocka_unit_test(the_engine_fits_the_storage),
