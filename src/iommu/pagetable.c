@@ -2,6 +2,7 @@
 #include "iommu/pagetable.h"
 
 #include <errno.h>
+#include <stddef.h>
 
 /* A walk that merges looks at no more neighbours on either side. */
 #define MERGE_MAX 1024u
@@ -80,11 +81,16 @@ static void insert(struct pagetable *table, uint64_t start, const struct rangetr
 	table->n_exposed += value->exposed;
 }
 
-static void remove_at(struct pagetable *table, const struct rangetree_place *place)
+/* Goes on to the next one in @range, if there is one. */
+static bool remove_at(struct pagetable *table, struct range range, struct rangetree_place *place)
 {
+	uint64_t at = rangetree_value(place)->last;
+
 	set_joined(table, rangetree_value(place), false);
 	set_exposed(table, rangetree_value(place), false);
-	rangetree_remove(&table->tree, rangetree_start(place));
+	if (rangetree_remove_at(&table->tree, place))
+		return rangetree_start(place) <= range.last;
+	return step_behind(at, &at) && find_from(table, range, &at, place);
 }
 
 /* Whether an entry begins below @addr and goes on there. */
@@ -219,7 +225,7 @@ static void unite(struct pagetable *table, uint64_t start)
 	    rangetree_value(&lower)->holders != rangetree_value(&place)->holders)
 		return;
 	rangetree_value(&lower)->last = rangetree_value(&place)->last;
-	remove_at(table, &place);
+	remove_at(table, range_of(&place), &place);
 }
 
 /* What a grant leaves to be done. */
@@ -315,76 +321,89 @@ void pagetable_grant_walked(struct pagetable *table, const struct mapping *mappi
 		pagetable_grant(table, mapping->iova, holder);
 }
 
-/* How many more mappings there will be when @iova is hidden. */
-static uint64_t hide_needs(const struct pagetable *table, struct range iova)
-{
+/* What an unmap cuts. */
+struct edges {
+	bool below, above; /* something begins before the range; goes on behind it */
+	bool behind;       /* a part begins behind it, which belongs to what is there */
 	struct rangetree_place low, high, next;
-	bool below = straddles(table, iova.start, &low), above = false;
-	uint64_t needs = 0;
+};
 
-	if (iova.last != UINT64_MAX) {
-		above = straddles(table, iova.last + 1, &high);
-		if (rangetree_find_below(&table->tree, iova.last + 1, &next))
-			needs += rangetree_start(&next) == iova.last + 1 &&
-			         rangetree_value(&next)->joined;
-	}
-	if (below && above && rangetree_start(&low) == rangetree_start(&high))
-		return needs + 1 + (rangetree_value(&low)->holders != 0);
-	if (below)
-		needs += rangetree_value(&low)->holders != 0;
-	if (above)
-		needs += rangetree_value(&high)->joined + (rangetree_value(&high)->holders != 0);
+static struct edges edges_of(const struct pagetable *table, struct range iova)
+{
+	struct edges edges = { 0 };
+
+	edges.below = straddles(table, iova.start, &edges.low);
+	if (iova.last == UINT64_MAX || !rangetree_find_below(&table->tree, iova.last, &edges.high))
+		return edges;
+	edges.above = rangetree_value(&edges.high)->last > iova.last;
+	edges.next = edges.high;
+	edges.behind = !edges.above && rangetree_next(&edges.next) &&
+	               rangetree_start(&edges.next) == iova.last + 1 &&
+	               rangetree_value(&edges.next)->joined;
+	return edges;
+}
+
+/* How many more mappings there will be. */
+static uint64_t hide_needs(const struct edges *edges)
+{
+	const struct rangetree_value *low = edges->below ? rangetree_value(&edges->low) : NULL;
+	const struct rangetree_value *high = edges->above ? rangetree_value(&edges->high) : NULL;
+	uint64_t needs = edges->behind;
+
+	if (low && low == high)
+		return 1 + (low->holders != 0);
+	if (low)
+		needs += low->holders != 0;
+	if (high)
+		needs += high->joined + (high->holders != 0);
 	return needs;
 }
 
-/* What goes on behind @addr is no part of what was there before. */
-static void behead(struct pagetable *table, uint64_t addr)
+/* What goes on behind the range is no part of what was there before. */
+static void cut_edges(struct pagetable *table, struct range iova, const struct edges *edges)
 {
-	struct rangetree_place place;
-
-	if (rangetree_find_below(&table->tree, addr, &place) && rangetree_start(&place) == addr)
-		set_joined(table, rangetree_value(&place), false);
+	if (edges->behind)
+		set_joined(table, rangetree_value(&edges->next), false);
+	if (edges->below)
+		cut(table, iova.start, false);
+	if (edges->above)
+		cut(table, iova.last + 1, false);
 }
 
-static void hide_one(struct pagetable *table, const struct rangetree_place *place, uint64_t stamp,
-                     uint64_t *holders)
+/* Whether there is another one in @iova, to which @place goes on. */
+static bool hide_one(struct pagetable *table, struct range iova, struct rangetree_place *place,
+                     uint64_t stamp, uint64_t *holders)
 {
 	struct rangetree_value *value = rangetree_value(place);
 
 	*holders |= value->holders;
-	if (value->hidden)
-		return;
-	if (!value->holders) {
-		remove_at(table, place);
-		return;
+	if (!value->hidden && !value->holders)
+		return remove_at(table, iova, place);
+	if (!value->hidden) {
+		value->hidden = true;
+		value->uva = stamp;
 	}
-	value->hidden = true;
-	value->uva = stamp;
+	return next_in(iova, place);
 }
 
 int pagetable_hide(struct pagetable *table, struct range iova, uint64_t stamp,
                    uint64_t *ret_holders)
 {
-	const uint64_t count = pagetable_count(table), needs = hide_needs(table, iova);
+	const uint64_t count = pagetable_count(table);
+	const struct edges edges = edges_of(table, iova);
+	const uint64_t needs = hide_needs(&edges);
 	struct rangetree_place place;
-	uint64_t at = iova.start, last;
+	bool more;
 
 	*ret_holders = 0;
 	if (needs && (count >= table->max || needs > table->max - count))
 		return -ENOSPC;
 	if (rangetree_reserve(&table->tree, 2))
 		return -ENOMEM;
-	cut(table, iova.start, false);
-	if (iova.last != UINT64_MAX) {
-		cut(table, iova.last + 1, false);
-		behead(table, iova.last + 1);
-	}
-	while (find_from(table, iova, &at, &place)) {
-		last = rangetree_value(&place)->last;
-		hide_one(table, &place, stamp, ret_holders);
-		if (!step_behind(last, &at))
-			break;
-	}
+	cut_edges(table, iova, &edges);
+	more = first_in(table, iova, &place);
+	while (more)
+		more = hide_one(table, iova, &place, stamp, ret_holders);
 	return 0;
 }
 
@@ -445,18 +464,15 @@ static bool is_hidden_from(const struct rangetree_place *place, uint64_t holder,
 void pagetable_release(struct pagetable *table, struct range iova, uint64_t holder, uint64_t stamp)
 {
 	struct rangetree_place place;
-	uint64_t at = iova.start, last;
+	bool more = first_in(table, iova, &place);
 
-	while (find_from(table, iova, &at, &place)) {
-		last = rangetree_value(&place)->last;
-		if (is_hidden_from(&place, holder, stamp) &&
-		    range_contains(iova, range_of(&place))) {
-			rangetree_value(&place)->holders &= ~holder;
-			if (!rangetree_value(&place)->holders)
-				remove_at(table, &place);
-		}
-		if (!step_behind(last, &at))
-			break;
+	while (more) {
+		struct rangetree_value *value = rangetree_value(&place);
+
+		if (is_hidden_from(&place, holder, stamp) && range_contains(iova, range_of(&place)))
+			value->holders &= ~holder;
+		more = value->hidden && !value->holders ? remove_at(table, iova, &place)
+		                                        : next_in(iova, &place);
 	}
 }
 
@@ -473,35 +489,26 @@ void pagetable_expose(struct pagetable *table, struct range iova, uint64_t holde
 void pagetable_forget_exposed(struct pagetable *table)
 {
 	struct rangetree_place place;
-	uint64_t at = 0, last;
+	bool more = table->n_exposed && first_in(table, RANGE_ALL, &place);
 
-	while (table->n_exposed && find_from(table, RANGE_ALL, &at, &place)) {
-		last = rangetree_value(&place)->last;
-		if (rangetree_value(&place)->exposed)
-			remove_at(table, &place);
-		if (!step_behind(last, &at))
-			break;
-	}
+	while (more && table->n_exposed)
+		more = rangetree_value(&place)->exposed ? remove_at(table, RANGE_ALL, &place)
+		                                        : next_in(RANGE_ALL, &place);
 }
 
 void pagetable_forget_holder(struct pagetable *table, uint64_t holder, bool dead)
 {
 	struct rangetree_place place;
-	uint64_t at = 0, last;
+	bool more = first_in(table, RANGE_ALL, &place);
 
-	while (find_from(table, RANGE_ALL, &at, &place)) {
+	while (more) {
 		struct rangetree_value *value = rangetree_value(&place);
 
-		last = value->last;
-		if (value->holders & holder) {
-			value->holders &= ~holder;
-			if (value->hidden && !dead)
-				value->holders |= HOLDER_GONE;
-			if (value->hidden && !value->holders)
-				remove_at(table, &place);
-		}
-		if (!step_behind(last, &at))
-			break;
+		if (value->hidden && value->holders & holder && !dead)
+			value->holders |= HOLDER_GONE;
+		value->holders &= ~holder;
+		more = value->hidden && !value->holders ? remove_at(table, RANGE_ALL, &place)
+		                                        : next_in(RANGE_ALL, &place);
 	}
 }
 

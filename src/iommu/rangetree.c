@@ -109,22 +109,21 @@ static void fetch(const struct rangetree_node *node)
 		__builtin_prefetch(&node->keys[i]);
 }
 
-/* How many keys are at or below @key. */
+/* How many keys are at or below @key; without branches, which can't be foretold. */
 static unsigned rank(const struct rangetree_node *node, uint64_t key)
 {
-	unsigned low = 0, n = node->n;
+	const uint64_t *low = node->keys;
+	unsigned n = node->n;
 
-	while (n) {
+	if (!n)
+		return 0;
+	while (n > 1) {
 		unsigned half = n / 2;
 
-		if (node->keys[low + half] <= key) {
-			low += half + 1;
-			n -= half + 1;
-		} else {
-			n = half;
-		}
+		low += low[half - 1] <= key ? half : 0;
+		n -= half;
 	}
-	return low;
+	return (unsigned)(low - node->keys) + (*low <= key);
 }
 
 /* Returns the leaf. */
@@ -337,6 +336,22 @@ void rangetree_remove(struct rangetree *tree, uint64_t start)
 		tree->height--;
 		node_drop(tree, root);
 	}
+}
+
+bool rangetree_remove_at(struct rangetree *tree, struct rangetree_place *place)
+{
+	struct rangetree_node *leaf = place->node;
+
+	if (tree->height && leaf->n <= FEWEST) {
+		rangetree_remove(tree, rangetree_start(place));
+		return false;
+	}
+	close_gap(leaf, place->at, 0);
+	tree->count--;
+	if (place->at < leaf->n)
+		return true;
+	*place = (struct rangetree_place){ leaf->next, 0 };
+	return leaf->next;
 }
 
 bool rangetree_find_below(const struct rangetree *tree, uint64_t addr, struct rangetree_place *ret)

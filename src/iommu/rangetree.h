@@ -52,6 +52,8 @@ int rangetree_reserve(struct rangetree *tree, unsigned insertions);
 void rangetree_insert(struct rangetree *tree, uint64_t start, const struct rangetree_value *value);
 /* @start is in the tree. */
 void rangetree_remove(struct rangetree *tree, uint64_t start);
+/* What is at @place. Whether that is the next one's now; else the next one is to be found. */
+bool rangetree_remove_at(struct rangetree *tree, struct rangetree_place *place);
 
 /* The greatest start at or below @addr; false: there is none. */
 bool rangetree_find_below(const struct rangetree *tree, uint64_t addr, struct rangetree_place *ret);
