@@ -142,7 +142,8 @@ static unsigned lane_look_around(struct loop_poller *poller)
 	struct list *node;
 	bool found = false;
 
-	poller->keen = false;
+	/* What the front-end says comes by an fd of the same loop, then. */
+	poller->keen = lane->commands.shared_thread;
 	list_for_each (node, &lane->queues) {
 		struct vhu_queue *queue = container_of(node, struct vhu_queue, node);
 
