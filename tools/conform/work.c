@@ -85,7 +85,9 @@ void work_nudge(struct front *f)
 void work_settle(struct front *f)
 {
 	for (unsigned i = 0; is_net(f) && i < WARM_UPS && outstanding(f, NET_RX); i++) {
+		trial_mute(f->trial);
 		work_nudge(f);
+		trial_unmute(f->trial);
 		front_wait_used(f, NET_RX, 1, NUDGE_MS);
 		forget_arrivals(f);
 	}
@@ -136,22 +138,27 @@ bool work_went_well(const struct front *f)
 	return is_net(f) || (uint8_t)*f->io.status.ptr == VIRTIO_BLK_S_OK;
 }
 
-static void expect_well(struct front *f, bool done, const char *what)
+static void expect_well(struct front *f, unsigned index, bool done, const char *what)
 {
-	EXPECT(f, done, "%s to be done: it is not, within %u ms; misses: %u", what,
-	       f->trial->patience_ms, f->n_misses);
+	EXPECT(f, done,
+	       "%s to be done: it is not, within %u ms; misses: %u, available index %u, used "
+	       "index %u",
+	       what, f->trial->patience_ms, f->n_misses, ring_avail_index(&f->rings[index]),
+	       ring_used_index(&f->rings[index]));
 	EXPECT(f, work_went_well(f), "%s to succeed: its status is %u", what,
 	       (unsigned char)*f->io.status.ptr);
 }
 
 void work_expect_out(struct front *f)
 {
-	expect_well(f, work_out_done(f, (int)f->trial->patience_ms), "what the device reads");
+	expect_well(f, io_out_ring(f), work_out_done(f, (int)f->trial->patience_ms),
+	            "what the device reads");
 }
 
 void work_expect_in(struct front *f)
 {
-	expect_well(f, work_in_done(f, (int)f->trial->patience_ms), "what the device writes");
+	expect_well(f, io_in_ring(f), work_in_done(f, (int)f->trial->patience_ms),
+	            "what the device writes");
 }
 
 void work_expect_failed(struct front *f)
@@ -212,7 +219,7 @@ static struct span read_back(struct front *f, uint32_t len)
 	got.len = len;
 	NOTE(f, "what has the device read?");
 	submit_blk(f, VIRTIO_BLK_T_IN, SECTOR_OUT, &got, 1);
-	expect_well(f, take(f, 0, (int)f->trial->patience_ms), "reading it back");
+	expect_well(f, 0, take(f, 0, (int)f->trial->patience_ms), "reading it back");
 	return got;
 }
 
@@ -287,7 +294,7 @@ static void warm_up_blk(struct front *f)
 		f->io.config = front_alloc(f, WORK_BYTES);
 	front_pattern(&f->io.config, 1);
 	submit_blk(f, VIRTIO_BLK_T_OUT, SECTOR_IN, &f->io.config, 1);
-	expect_well(f, take(f, 0, (int)f->trial->patience_ms), "a write");
+	expect_well(f, 0, take(f, 0, (int)f->trial->patience_ms), "a write");
 }
 
 void work_warm_up(struct front *f)
