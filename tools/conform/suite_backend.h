@@ -13,6 +13,7 @@ extern const struct conform_area area_memory;
 extern const struct conform_area area_slots;
 extern const struct conform_area area_config;
 extern const struct conform_area area_ring;
+extern const struct conform_area area_split;
 extern const struct conform_area area_life;
 extern const struct conform_area area_hostile;
 extern const struct conform_area area_hostile_ring;
