@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,7 @@ struct rings {
 		_Alignas(LINE) uint64_t header[2];
 		uint8_t status;
 	} lines[DEPTH];
-	_Alignas(LINE) _Atomic bool quit;
+	_Alignas(LINE) _Atomic bool ready, quit;
 };
 
 struct floor {
@@ -40,6 +41,7 @@ struct floor {
 	char buffers[DEPTH][BLOCK];
 	struct rings *rings;
 	uint64_t seed;
+	uint64_t bad; /* what came back otherwise than it should: nothing */
 };
 
 int floor_new(struct floor **ret)
@@ -95,6 +97,7 @@ static void *device(void *opaque)
 	uint16_t taken = 0;
 
 	pairs_pin(1);
+	atomic_store(&rings->ready, true);
 	while (!atomic_load_explicit(&rings->quit, memory_order_relaxed)) {
 		uint16_t shown = atomic_load_explicit(&rings->avail.index, memory_order_acquire);
 
@@ -161,14 +164,18 @@ uint64_t floor_rings(void *opaque, uint64_t n)
 {
 	struct floor *floor = opaque;
 	struct rings *rings = floor->rings;
+	uint64_t start, ns;
 	pthread_t thread;
-	uint64_t bad;
 
 	memset(rings, 0, sizeof(*rings));
 	if (pthread_create(&thread, NULL, device, rings))
-		return 0;
-	bad = drive(rings, n);
+		return UINT64_MAX;
+	while (!atomic_load(&rings->ready))
+		sched_yield();
+	start = pairs_now();
+	floor->bad += drive(rings, n);
+	ns = pairs_now() - start;
 	atomic_store(&rings->quit, true);
 	pthread_join(thread, NULL);
-	return bad;
+	return ns;
 }

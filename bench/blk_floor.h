@@ -17,7 +17,7 @@ struct floor;
 int floor_new(struct floor **ret);
 void floor_free(struct floor *floor);
 
-/* Of a floor, @n times. */
+/* Of a floor, @n times; rings are a contender that is timed. */
 uint64_t floor_copy(void *opaque, uint64_t n);
 uint64_t floor_rings(void *opaque, uint64_t n);
 

@@ -60,7 +60,7 @@ static int measure(struct blk_peer *peers, struct floor *floor)
 		{ names[STATIC], blk_run, &peers[STATIC], true },
 		{ names[NOTHING], blk_run, &peers[NOTHING], true },
 		{ names[COPY], floor_copy, floor, false },
-		{ names[RINGS], floor_rings, floor, false },
+		{ names[RINGS], floor_rings, floor, true },
 	};
 	struct turns turns;
 	double copy, rings;

@@ -17,6 +17,7 @@
 #define START_MS  10000
 #define END_MS    5000
 #define STEP_MS   10
+#define NAP_MS    5
 #define NOT_FOUND 127
 
 static volatile sig_atomic_t never;
@@ -244,6 +245,8 @@ static bool run(struct blk_peer *peer, uint64_t n)
 	struct bench *bench = &peer->bench;
 	int error = peer->error;
 
+	/* Who had its turn before may still be polling. */
+	nanosleep(&(struct timespec){ 0, NAP_MS * 1000000L }, NULL);
 	memset(&bench->work, 0, sizeof(bench->work));
 	bench->options.size = n * bench->options.bytes;
 	if (!error)
