@@ -140,7 +140,7 @@ static const struct conform_case cases[] = {
 		.needs.device = DEVICE_IO,
 		.backend = chain_with_a_loop,
 		.explain = "A walk that counts no descriptors never ends, or fills a list of its "
-	                   "own beyond its end.",
+			   "own beyond its end.",
 	},
 	{
 		.id = "hostile.descriptor-after-itself",

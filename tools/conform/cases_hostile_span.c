@@ -128,7 +128,7 @@ static const struct conform_case cases[] = {
 		.needs.device = DEVICE_IO,
 		.backend = buffer_over_the_end_of_memory,
 		.explain = "What lies behind the region in the file that was shared is not the "
-	                   "driver's to give.",
+			   "driver's to give.",
 	},
 	{
 		.id = "hostile-span.length-that-wraps",
