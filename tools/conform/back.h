@@ -224,9 +224,9 @@ bool back_holds(const struct back *b, uint64_t iova, uint8_t perm);
 /* An address that is mapped as long as the rings run: of one to be read, or written. */
 uint64_t back_ring_address(const struct back *b, uint8_t perm);
 /*
- * Asks for the first byte of the ranges in every page, and waits. 0; -EINTR: what was known of rings
- * and memory is not true any more; -ETIMEDOUT; -ENOTCONN. Whether they were granted
- * is seen by back_reach().
+ * Asks for the first byte of the ranges in every page, and waits. 0; -EINTR: what was known of
+ * rings and memory is not true any more; -ETIMEDOUT; -ENOTCONN. Whether they were granted is seen
+ * by back_reach().
  */
 struct back_span {
 	uint64_t addr, len;

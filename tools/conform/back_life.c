@@ -17,6 +17,7 @@
 #define FIRST_MS   120000 /* for somebody to start it by hand */
 #define START_MS   60000  /* until its rings run: a machine may have to boot */
 #define RETURN_MS  6000
+#define AGAIN_MS   10000 /* likewise, of one that ran before */
 #define OBSERVE_MS 4000
 
 #define FEATURES                                                           \
@@ -332,14 +333,26 @@ void back_open(struct back *b, enum back_want want)
 
 	set_trial(b, b->idle);
 	b->paused = false;
-	for (unsigned i = 0; i < 3 && !busy && come_back(b); i++)
-		busy = serve_until_busy(b, START_MS);
+	for (unsigned i = 0; i < 3 && !busy && come_back(b); i++) {
+		busy = serve_until_busy(b, b->restart_cmd ? START_MS : AGAIN_MS);
+		/* One that is stuck is left, and may do better with the next. */
+		if (!busy && i == 0)
+			back_forget(b);
+		else if (back_is_open(b))
+			break;
+	}
 	set_trial(b, trial);
 	extend(trial, start);
 	come_back_or_skip(b);
 	b->away = !busy;
 	if (!busy)
-		trial_fail(trial, "rings to be started, and requests to come: they don't");
+		trial_fail(trial, "rings to be started, and requests to come: %s",
+		           !back_is_open(b)        ? "each connection is closed"
+		           : !b->told.has_features ? "there is a connection, on which no "
+		                                     "features are set"
+		           : !told_any_started(&b->told)
+		                   ? "features are set, and no ring is started"
+		                   : "rings are started, and nothing more");
 	if (want == BACK_IOMMU && (!told_iommu(&b->told) || b->back.fd < 0))
 		trial_skip(trial, "the front-end has not negotiated an IOMMU");
 	b->paused = true;

@@ -13,6 +13,7 @@
 
 #define LATE_MS    1500
 #define FOREVER_MS 8000
+#define BEGIN_MS   3000
 
 /* The hook of cases whose wrong reply is sent to the next IOTLB message, once. */
 static bool is_turn(struct back *b, const struct message *request)
@@ -235,12 +236,25 @@ static void comes_back(struct back *b)
 	back_expect_goes_on(b);
 }
 
+/* The next connection is used as if nothing had happened. */
+static void expect_begins_anew(struct back *b)
+{
+	uint64_t end = clock_ns() + BEGIN_MS * UINT64_C(1000000);
+
+	back_open_new(b);
+	while (back_is_open(b) && !b->told.has_features && clock_ns() < end)
+		back_listen(b, 50);
+	EXPECT(b, b->told.has_features, "features to be set on the next connection: %s",
+	       back_is_open(b) ? "it is there, and nothing comes" : "it is closed again");
+}
+
 static void gone_at_once(struct back *b)
 {
 	back_open(b, BACK_ANY);
 	back_hang_up(b);
 	back_open_new(b);
 	back_hang_up(b);
+	expect_begins_anew(b);
 }
 
 static void gone_in_negotiation(struct back *b)
@@ -380,11 +394,15 @@ static const struct conform_case cases[] = {
 	},
 	{
 		.id = "fe-mishap.gone-at-once",
-		.title = "a connection that ends before the first message is survived",
-		.rule = "vhost-user: Communication",
-		.level = LEVEL_MUST,
+		.title = "after a connection that ends before the first reply, the next is used",
+		.rule = "vhost-user: Communication; E5",
+		.level = LEVEL_CONTRACT,
 		PROVOKES,
+		.seconds = 8,
 		.frontend = gone_at_once,
+		.explain =
+			"That is what a back-end does that refuses a second connection because it\n"
+			"has not yet seen the end of the first.",
 	},
 	{
 		.id = "fe-mishap.gone-in-negotiation",

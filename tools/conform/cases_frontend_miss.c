@@ -201,21 +201,20 @@ static bool miss_during_update(struct back *b)
 	first = back_ring_address(b, PERM_READ);
 	second = back_ring_address(b, PERM_WRITE);
 	forget(b, first);
-	forget(b, second);
 	before = b->n_answered;
 	b->reply_instead = hold_iotlb;
 	back_miss(b, first, 0, PERM_READ);
 	while (back_is_open(b) && !b->turns && trial_left(b->trial, 1))
 		back_listen(b, 20);
 	NOTE(b, "keeps the reply to that update to itself");
+	forget(b, second);
 	back_miss(b, second, 0, PERM_WRITE);
 	served = is_served_meanwhile(b, second, 500);
 	NOTE(b, "sends the reply at last");
 	back_let_go(b);
 	EXPECT(b, back_answered(b, before + 2, (int)b->patience_ms),
 	       "both misses to be answered when the reply was sent");
-	EXPECT(b, back_holds(b, first, PERM_READ) && back_holds(b, second, PERM_WRITE),
-	       "both pages to be granted");
+	EXPECT(b, back_holds(b, second, PERM_WRITE), "the other page to be granted");
 	return served;
 }
 

@@ -117,16 +117,19 @@ static bool is_about(const struct walk *walk, unsigned i, uint64_t iova)
 {
 	const struct seen *seen = &walk->record->seen[i];
 	struct message message;
-	uint64_t size, page = iova & ~(BACK_PAGE - 1);
+	uint64_t page = iova & ~(BACK_PAGE - 1);
+	const struct vhu_iotlb *iotlb;
 
 	if (seen_is_reply(seen) ||
 	    (seen->channel == MESSAGE_MAIN && !seen_request(seen, VHU_FE_IOTLB_MSG)))
 		return false;
 	seen_message(seen, &message);
-	size = message.payload.iotlb.size;
-	if (message.payload.iotlb.iova >= page)
-		return message.payload.iotlb.iova - page < BACK_PAGE;
-	return !size || page - message.payload.iotlb.iova < size;
+	iotlb = &message.payload.iotlb;
+	if (iotlb->iova >= page)
+		return iotlb->iova - page < BACK_PAGE;
+	if (!iotlb->size)
+		return iotlb->type == VHU_IOTLB_INVALIDATE;
+	return page - iotlb->iova < iotlb->size;
 }
 
 void walk_show_page(const struct walk *walk, uint64_t iova)
