@@ -16,7 +16,7 @@
 #include "suite.h"
 #include "suite_backend.h"
 
-#define PROBE_ECHO_MS 1000
+#define PROBE_ECHO_MS 4000
 
 static const struct options_kind kind = {
 	.about = "Judge a vhost-user back-end: be its front-end, rightly and wrongly, and say what "
