@@ -292,6 +292,20 @@ static void refused_table(struct front *f)
 	front_ring_stop(f, 0);
 }
 
+/* What becomes of this back-channel is the back-end's affair; nobody must die of it. */
+static void unasked_reply(struct front *f)
+{
+	const struct message request = { .header = { VHU_BE_IOTLB_MSG, VHU_FLAG_VERSION, 0 } };
+
+	work_start(f);
+	link_reply_u64(&f->back, &request, 0);
+	link_reply_u64(&f->back, &request, 1);
+	expect_silence(f);
+	expect_alive(f);
+	work_start(f);
+	work_expect_works(f);
+}
+
 #define NEEDS_DATA                                                         \
 	{                                                                  \
 		.features = FRONT_IOMMU, .device = DEVICE_IO, .echo = true \
@@ -440,6 +454,14 @@ static const struct conform_case cases[] = {
 		.level = LEVEL_CONTRACT,
 		.needs = NEEDS_DATA,
 		.backend = refused_table,
+	},
+	{
+		.id = "iotlb-answer.unasked-reply",
+		.title = "replies to misses that were never sent kill nobody",
+		.rule = "vhost-user: Back-end communication; S9",
+		.level = LEVEL_MUST,
+		.needs = NEEDS_DATA,
+		.backend = unasked_reply,
 	},
 };
 
