@@ -12,7 +12,8 @@
 
 #include "bench_net.h"
 
-#define BIT(n) (UINT64_C(1) << (n))
+#define BIT(n)  (UINT64_C(1) << (n))
+#define TURN_MS 100
 
 /* Of the protocol, not of virtio. */
 #define PROTOCOL_F_STATUS 16
@@ -57,15 +58,36 @@ static int listen_for(const struct net_options *options, int *ret_fd)
 	return error;
 }
 
-static int reach_peer(const struct net_options *options, int *ret_fd)
+/* What waiting can cure. */
+static bool may_come(int error)
+{
+	return error == -ENOENT || error == -ECONNREFUSED || error == -EAGAIN;
+}
+
+/* In turns, between which a signal is noticed. */
+static int connect_to(const struct net_bench *bench, int *ret_fd, char *why, size_t size)
+{
+	const struct net_options *options = bench->options;
+	int left = options->timeout_ms, error;
+
+	do {
+		const int turn = left < TURN_MS ? left : TURN_MS;
+
+		error = vhu_socket_connect(options->path, turn, ret_fd, why, size);
+		left -= turn;
+	} while (may_come(error) && left > 0 && !*bench->stop);
+	return error;
+}
+
+static int reach_peer(const struct net_bench *bench, int *ret_fd)
 {
 	char why[200];
 	int error;
 
-	if (options->listen)
-		return listen_for(options, ret_fd);
-	error = vhu_socket_connect(options->path, options->timeout_ms, ret_fd, why, sizeof(why));
-	if (error)
+	if (bench->options->listen)
+		return listen_for(bench->options, ret_fd);
+	error = connect_to(bench, ret_fd, why, sizeof(why));
+	if (error && !*bench->stop)
 		fprintf(stderr, NET_SAY "%s\n", why);
 	return error;
 }
@@ -77,7 +99,7 @@ static int make_frontend(struct net_bench *bench)
 		                                .fault = on_fault,
 		                                .opaque = bench };
 	struct vhu_frontend_config config = { .name = "bench", .timeout_ms = options->timeout_ms };
-	int fd, error = reach_peer(options, &fd);
+	int fd, error = reach_peer(bench, &fd);
 
 	if (error)
 		return error;
