@@ -27,7 +27,22 @@ static void insert(struct rangetree *tree, struct oracle *oracle, uint64_t start
 
 static void take_out(struct rangetree *tree, struct oracle *oracle, uint64_t start)
 {
-	rangetree_remove(tree, start);
+	struct rangetree_place place, next;
+	uint64_t expected;
+	bool had_next;
+
+	if (start % 2) {
+		rangetree_remove(tree, start);
+	} else {
+		assert_true(rangetree_find_below(tree, start, &place));
+		next = place;
+		had_next = rangetree_next(&next);
+		expected = had_next ? rangetree_start(&next) : 0;
+		if (rangetree_remove_at(tree, &place)) {
+			assert_true(had_next);
+			assert_int_equal(rangetree_start(&place), expected);
+		}
+	}
 	oracle->at[start] = 0;
 	oracle->count--;
 }
