@@ -244,6 +244,8 @@ static void expect_begins_anew(struct back *b)
 	back_open_new(b);
 	while (back_is_open(b) && !b->told.has_features && clock_ns() < end)
 		back_listen(b, 50);
+	/* Whatever else is tried has no front-end any more. */
+	b->away = !b->told.has_features;
 	EXPECT(b, b->told.has_features, "features to be set on the next connection: %s",
 	       back_is_open(b) ? "it is there, and nothing comes" : "it is closed again");
 }
@@ -265,6 +267,7 @@ static void gone_in_negotiation(struct back *b)
 	for (unsigned i = 0; i < 3; i++)
 		back_listen(b, 500);
 	back_hang_up(b);
+	expect_begins_anew(b);
 }
 
 static bool refuse_memory(struct back *b, const struct message *request)
@@ -393,6 +396,23 @@ static const struct conform_case cases[] = {
 			   "back-end, from the base it is told.",
 	},
 	{
+		.id = "fe-mishap.memory-refused",
+		.title = "a refusal of the memory is survived",
+		.rule = "vhost-user: VHOST_USER_PROTOCOL_F_REPLY_ACK; SET_MEM_TABLE",
+		.level = LEVEL_MUST,
+		PROVOKES,
+		.frontend = memory_refused,
+	},
+	{
+		.id = "fe-mishap.gone-in-negotiation",
+		.title = "after a connection that ends during negotiation, the next is used",
+		.rule = "vhost-user: Communication; E5",
+		.level = LEVEL_CONTRACT,
+		PROVOKES,
+		.seconds = 8,
+		.frontend = gone_in_negotiation,
+	},
+	{
 		.id = "fe-mishap.gone-at-once",
 		.title = "after a connection that ends before the first reply, the next is used",
 		.rule = "vhost-user: Communication; E5",
@@ -403,22 +423,6 @@ static const struct conform_case cases[] = {
 		.explain =
 			"That is what a back-end does that refuses a second connection because it\n"
 			"has not yet seen the end of the first.",
-	},
-	{
-		.id = "fe-mishap.gone-in-negotiation",
-		.title = "a connection that ends during negotiation is survived",
-		.rule = "vhost-user: Communication",
-		.level = LEVEL_MUST,
-		PROVOKES,
-		.frontend = gone_in_negotiation,
-	},
-	{
-		.id = "fe-mishap.memory-refused",
-		.title = "a refusal of the memory is survived",
-		.rule = "vhost-user: VHOST_USER_PROTOCOL_F_REPLY_ACK; SET_MEM_TABLE",
-		.level = LEVEL_MUST,
-		PROVOKES,
-		.frontend = memory_refused,
 	},
 };
 
