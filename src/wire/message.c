@@ -8,11 +8,14 @@
 
 static_assert(sizeof(struct vhu_config) >= sizeof(struct vhu_memory), "the longest but one");
 
-/* All but one request, of whatever direction, are far shorter than the longest payload. */
+/* All but two requests, of whatever direction, are far shorter than the longest payload. */
 static size_t payload_most(uint32_t request)
 {
-	return request == VHU_FE_GET_SHMEM_CONFIG ? sizeof(union message_payload)
-	                                          : sizeof(struct vhu_config);
+	switch (request) {
+	case VHU_FE_GET_SHMEM_CONFIG:
+	case VHU_FE_CREATE_CRYPTO_SESSION: return sizeof(union message_payload);
+	default: return sizeof(struct vhu_config);
+	}
 }
 
 void message_init(struct message *message, uint32_t request)
