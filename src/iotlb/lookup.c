@@ -3,6 +3,7 @@
 
 #include "iotlb/pagehash_inline.h"
 #include "iotlb/state.h"
+#include "memory/translate_inline.h"
 
 #define PAGE_SIZE   (UINT64_C(1) << PAGEHASH_PAGE_SHIFT)
 #define PAGE_OFFSET (PAGE_SIZE - 1)
@@ -177,8 +178,8 @@ static __attribute__((noinline)) bool lookup_further(const struct iotlb *tlb, ui
 }
 
 /*
- * {pointer: 52, 0: 10, permission: 2} of the page that holds @addr, if its slot
- * is in its usual place and says it; else something with permission 0.
+ * {pointer: 52, anything: 10, permission: 2} of the page that holds @addr, if its
+ * slot is in its usual place and says it; else 0.
  */
 static inline uint64_t page_of(const struct iotlb *tlb, uint64_t addr)
 {
@@ -186,18 +187,24 @@ static inline uint64_t page_of(const struct iotlb *tlb, uint64_t addr)
 	struct pagehash_row *row = pagehash_row_of(&tlb->hash, granule_hash(page, 0));
 	unsigned i = granule_place(page);
 	/* No tag is equal to that of a page beyond 2^54. */
-	uint64_t value = pagehash_slot(row, i, page >> PAGEHASH_TAG_SHIFT) ^ granule_low(page);
+	uint64_t value = pagehash_slot(row, i, page >> PAGEHASH_TAG_SHIFT);
 
-	if (SELDOM(value & PAGEHASH_LOW))
+	if (SELDOM((value ^ granule_low(page)) & PAGEHASH_LOW))
 		return 0;
 	if (SELDOM(marks_use(tlb)))
 		pagehash_mark(row, i);
 	return value;
 }
 
-static uint64_t walk_page(const void *source, uint64_t addr)
+/* Straight: while one page is waited for the processor works at those behind it. */
+static int walk_page(struct translate_view *view, uint64_t addr, uint64_t len, uint8_t perm,
+                     struct iov_list *iov, struct hole_list *holes)
 {
-	return page_of(source, addr);
+	uint64_t page = page_of(view->source, addr);
+
+	if (SELDOM((page & perm) != perm))
+		return translate_range(view, addr, len, perm, iov, holes);
+	return translate_page_found(view, addr, len, page, iov);
 }
 
 bool iotlb_lookup(const struct iotlb *tlb, uint64_t addr, uint8_t perm, struct walk *ret)

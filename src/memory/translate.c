@@ -38,7 +38,7 @@ void iov_list_trim(struct iov_list *list)
 		iov_list_done(list);
 }
 
-static int iov_grow(struct iov_list *list)
+int iov_list_grow(struct iov_list *list)
 {
 	unsigned cap = list->cap ? 2 * list->cap : IOV_LIST_FIRST;
 	struct iovec *iov;
@@ -50,27 +50,6 @@ static int iov_grow(struct iov_list *list)
 		return -ENOMEM;
 	list->iov = iov;
 	list->cap = cap;
-	return 0;
-}
-
-static inline int iov_add(struct iov_list *list, char *ptr, uint64_t len)
-{
-	struct iovec *last;
-	int err;
-
-	if (list->n) {
-		last = &list->iov[list->n - 1];
-		if ((char *)last->iov_base + last->iov_len == ptr) {
-			last->iov_len += len;
-			return 0;
-		}
-	}
-	if (list->n == list->cap) {
-		err = iov_grow(list);
-		if (err)
-			return err;
-	}
-	list->iov[list->n++] = (struct iovec){ ptr, len };
 	return 0;
 }
 
@@ -154,7 +133,7 @@ static int job_walk(struct job *job)
 	if (job->view->lines)
 		view_fill(job->view, &walk, job->addr, len);
 	if (job->iov)
-		err = iov_add(job->iov, walk.ptr, len);
+		err = iov_list_add(job->iov, walk.ptr, len);
 	job_advance(job, len);
 	return err ? err : 1;
 }
@@ -172,7 +151,7 @@ static int job_run(struct job *job)
 
 			job->hits++;
 			if (job->iov)
-				err = iov_add(job->iov, ptr, len);
+				err = iov_list_add(job->iov, ptr, len);
 			if (err < 0)
 				return err;
 			job_advance(job, len);
@@ -189,19 +168,8 @@ static int job_run(struct job *job)
 	return 0;
 }
 
-/* The owner alone writes, so that no read-modify-write is needed. */
-static void count(_Atomic uint64_t *counter, uint64_t n)
-{
-	uint64_t old = atomic_load_explicit(counter, memory_order_relaxed);
-
-	if (n)
-		atomic_store_explicit(counter, old + n, memory_order_relaxed);
-}
-
-/* Apart, so that the usual case saves no registers for it. */
-static __attribute__((noinline)) int translate_range(struct translate_view *view, uint64_t addr,
-                                                     uint64_t len, uint8_t perm,
-                                                     struct iov_list *iov, struct hole_list *holes)
+int translate_range(struct translate_view *view, uint64_t addr, uint64_t len, uint8_t perm,
+                    struct iov_list *iov, struct hole_list *holes)
 {
 	struct job job = { view, addr, len, perm, iov, holes };
 	struct range range;
@@ -212,29 +180,9 @@ static __attribute__((noinline)) int translate_range(struct translate_view *view
 	if (!range_make(addr, len, &range))
 		return -EFAULT;
 	err = job_run(&job);
-	count(&view->hits, job.hits);
-	count(&view->walks, job.walks);
+	translate_count(&view->hits, job.hits);
+	translate_count(&view->walks, job.walks);
 	return err;
-}
-
-/*
- * A buffer in one page that has no line. Apart as well, and straight: while one
- * such page is waited for the processor works at those behind it.
- */
-static __attribute__((noinline)) int translate_page(struct translate_view *view, uint64_t addr,
-                                                    uint64_t len, uint8_t perm,
-                                                    struct iov_list *iov, struct hole_list *holes)
-{
-	uint64_t page = view->walk_page(view->source, addr);
-	struct translate_line *line;
-
-	if ((page & perm) != perm)
-		return translate_range(view, addr, len, perm, iov, holes);
-	line = translate_line_of(view, addr);
-	line->tag = (addr & ~(uint64_t)TRANSLATE_OFFSET) | (page & PERM_RW);
-	line->page = (char *)(uintptr_t)(page & ~(uint64_t)TRANSLATE_OFFSET);
-	count(&view->walks, 1);
-	return iov ? iov_add(iov, line->page + (addr & TRANSLATE_OFFSET), len) : 0;
 }
 
 int translate(struct translate_view *view, uint64_t addr, uint64_t len, uint8_t perm,
@@ -248,20 +196,15 @@ int translate(struct translate_view *view, uint64_t addr, uint64_t len, uint8_t 
 		return translate_range(view, addr, len, perm, iov, holes);
 	ptr = translate_peek(view, addr, perm);
 	if (!ptr)
-		return translate_page(view, addr, len, perm, iov, holes);
-	count(&view->hits, 1);
-	return iov ? iov_add(iov, ptr, len) : 0;
-}
-
-static uint64_t walk_no_page(const void *source, uint64_t addr)
-{
-	return 0;
+		return view->walk_page(view, addr, len, perm, iov, holes);
+	translate_count(&view->hits, 1);
+	return iov ? iov_list_add(iov, ptr, len) : 0;
 }
 
 int translate_view_init(struct translate_view *view, unsigned lines)
 {
 	assert((lines & (lines - 1)) == 0);
-	*view = (struct translate_view){ .walk_page = walk_no_page };
+	*view = (struct translate_view){ .walk_page = translate_range };
 	if (lines == 0)
 		return 0;
 	view->lines = calloc(lines, sizeof(*view->lines));
@@ -281,7 +224,7 @@ void translate_view_attach(struct translate_view *view, translate_walk_fn *walk,
                            bool can_miss)
 {
 	view->walk = walk;
-	view->walk_page = walk_no_page;
+	view->walk_page = translate_range;
 	view->source = source;
 	view->can_miss = can_miss;
 	translate_forget(view, RANGE_ALL);

@@ -87,10 +87,11 @@ typedef bool translate_walk_fn(struct translate_view *view, uint64_t addr, uint8
                                struct walk *ret);
 
 /*
- * The page that holds @addr, if it is in one piece and the way to it is a short
- * one: its address here | its permissions. Without permissions: walk() knows.
+ * translate() of a buffer that lies in one page which has no line, with lines there.
+ * What a short way does not lead to is left to translate_range().
  */
-typedef uint64_t translate_page_fn(const void *source, uint64_t addr);
+typedef int translate_page_fn(struct translate_view *view, uint64_t addr, uint64_t len,
+                              uint8_t perm, struct iov_list *iov, struct hole_list *holes);
 
 /* One page of the front cache: the page's address | its permissions. */
 struct translate_line {
@@ -137,5 +138,9 @@ void translate_forget(struct translate_view *view, struct range range);
  */
 int translate(struct translate_view *view, uint64_t addr, uint64_t len, uint8_t perm,
               struct iov_list *iov, struct hole_list *holes);
+
+/* The same without a look at the front cache first. For who is asked by translate(). */
+int translate_range(struct translate_view *view, uint64_t addr, uint64_t len, uint8_t perm,
+                    struct iov_list *iov, struct hole_list *holes);
 
 #endif

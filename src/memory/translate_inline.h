@@ -37,4 +37,51 @@ static inline char *translate_peek(const struct translate_view *view, uint64_t a
 	return line->page + (addr & TRANSLATE_OFFSET);
 }
 
+/* The owner alone writes, so that no read-modify-write is needed. */
+static inline void translate_count(_Atomic uint64_t *counter, uint64_t n)
+{
+	uint64_t old = atomic_load_explicit(counter, memory_order_relaxed);
+
+	if (n)
+		atomic_store_explicit(counter, old + n, memory_order_relaxed);
+}
+
+/* Makes room for one more. 0, -E2BIG or -ENOMEM. */
+int iov_list_grow(struct iov_list *list);
+
+/* Appends a piece, or joins it to the last. */
+static inline int iov_list_add(struct iov_list *list, char *ptr, uint64_t len)
+{
+	struct iovec *last;
+	int err;
+
+	if (list->n) {
+		last = &list->iov[list->n - 1];
+		if ((char *)last->iov_base + last->iov_len == ptr) {
+			last->iov_len += len;
+			return 0;
+		}
+	}
+	if (list->n == list->cap) {
+		err = iov_list_grow(list);
+		if (err)
+			return err;
+	}
+	list->iov[list->n++] = (struct iovec){ ptr, len };
+	return 0;
+}
+
+/* The end of a translate_page_fn: @page is the page's address here | its permissions. */
+static inline int translate_page_found(struct translate_view *view, uint64_t addr, uint64_t len,
+                                       uint64_t page, struct iov_list *iov)
+{
+	struct translate_line *line = translate_line_of(view, addr);
+	char *ptr = (char *)(uintptr_t)(page & ~(uint64_t)TRANSLATE_OFFSET);
+
+	line->tag = (addr & ~(uint64_t)TRANSLATE_OFFSET) | (page & PERM_RW);
+	line->page = ptr;
+	translate_count(&view->walks, 1);
+	return iov ? iov_list_add(iov, ptr + (addr & TRANSLATE_OFFSET), len) : 0;
+}
+
 #endif
