@@ -194,6 +194,42 @@ static void what_slots_were_needed_for_is_no_table(void **state)
 	vhu_guestmem_free(mem);
 }
 
+#define SLOTS 509u
+
+/* As many as a back-end can ask for, and what it offers beyond is not believed. */
+static void every_slot_is_used(void **state)
+{
+	static const uint64_t offered[] = { SLOTS, 1000000 };
+	const uint64_t size = (SLOTS + 1) * PAGE;
+	struct vhu_region regions[SLOTS + 1];
+	struct vhu_guestmem *mem;
+	unsigned n;
+
+	assert_int_equal(vhu_guestmem_new(&size, 1, &mem), 0);
+	for (unsigned i = 0; i <= SLOTS; i++) {
+		regions[i] = vhu_guestmem_regions(mem, &n)[0];
+		regions[i].size = PAGE;
+		regions[i].gpa += i * PAGE;
+		regions[i].uva += i * PAGE;
+		regions[i].offset += i * PAGE;
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(offered); i++) {
+		struct fake_config config = fake_full;
+		struct fake *fake;
+
+		config.slots = offered[i];
+		fake = fake_ready(&config, 0);
+		assert_int_equal(vhu_frontend_add_memory(fake->frontend, regions, SLOTS), 0);
+		assert_int_equal(fake->kinds[VHU_FE_ADD_MEM_REG], SLOTS);
+		assert_int_equal(vhu_frontend_add_memory(fake->frontend, &regions[SLOTS], 1),
+		                 -E2BIG);
+		assert_int_equal(vhu_frontend_remove_memory(fake->frontend, &regions[7]), 0);
+		assert_int_equal(vhu_frontend_add_memory(fake->frontend, &regions[SLOTS], 1), 0);
+		fake_free(fake);
+	}
+	vhu_guestmem_free(mem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +239,7 @@ int main(void)
 		cmocka_unit_test(with_slots_regions_come_and_go_one_by_one),
 		cmocka_unit_test(a_refused_region_is_not_shared),
 		cmocka_unit_test(what_slots_were_needed_for_is_no_table),
+		cmocka_unit_test(every_slot_is_used),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
