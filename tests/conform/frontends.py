@@ -39,8 +39,7 @@ class Own:
     return ''
 
   def options_of(self, daemon, folder, path):
-    words = [word.format(vhu=tool(daemon), path=path, here=HERE, folder=folder,
-                         build=os.path.dirname(os.path.dirname(daemon)))
+    words = [word.format(vhu=tool(daemon), path=path, here=HERE)
              for word in self.arguments]
     log = os.path.join(folder, 'front-end.log')
     return [f"--restart-cmd=timeout 60 {' '.join(words)} >{log} 2>&1 &"]
@@ -84,6 +83,8 @@ OURS = [
         '--time=3', '--rw=randrw', '--iommu=lazy', '--policy=leaf', '--num-queues=2'),
     Own('vhu-bench-off', 40, '{vhu}', 'bench', 'blk', '--socket-path={path}', '--timeout=2',
         '--time=3', '--rw=randrw', '--iommu=off'),
+    Own('vhu-demo', 80, 'env', 'VHU_CONFORM_SOCKET={path}', '{vhu}', 'demo', '--size=64M',
+        '--blk-daemon={here}/relay_daemon.py'),
 ]
 
 PEERS = [
