@@ -3,7 +3,8 @@
  * Rule I2 where workers sleep with nothing issued: they are not woken for what
  * is invalidated, and have forgotten it before they do anything else.
  */
-#include "backend/session.h"
+#include "backend/forget.h"
+#include "backend/worker.h"
 #include "stage.h"
 
 /* More than a lane keeps ranges of. */
@@ -11,9 +12,9 @@
 
 static const struct loop *worker_loop(struct rig *rig, unsigned worker)
 {
-	/* The session is there, and what it did before is seen. */
+	/* What the session did before is seen. */
 	rig_stats(rig);
-	return server_session(rig->server)->lanes[worker].loop;
+	return &rig->workers[worker]->loop;
 }
 
 /* Waits until the worker sleeps, and has done so for a while. */
