@@ -215,8 +215,8 @@ SUITES = [
         'spin gcc', limit=600),
   Suite('gcc', tests('gcc', *WITHOUT_OTHERS), 'build as released, every warning an error; '
         'unit and session tests', 'gcc meson ninja @cmocka'),
-  Suite('clang', tests('clang', *WITHOUT_OTHERS), 'the same by clang',
-        'clang meson ninja @cmocka'),
+  Suite('clang', tests('clang', '--suite', 'unit'), 'the same by clang, of which tsan is, too; '
+        'unit tests', 'clang meson ninja @cmocka'),
   Suite('asan', tests('asan', '--no-suite', 'trap'), 'all other tests under address and '
         'undefined-behaviour sanitizers', 'gcc meson ninja @cmocka', limit=700),
   Suite('tsan', tests('tsan', *WITHOUT_OTHERS), 'unit and session tests under the thread '
