@@ -2,6 +2,7 @@
 """Runs test functions and reports them in TAP; starts vhu-blk and always ends it."""
 
 import argparse
+import concurrent.futures
 import os
 import signal
 import subprocess
@@ -77,8 +78,21 @@ def true(value, what):
     raise AssertionError(f'not true: {what}')
 
 
-def main(tests):
-  """Each test gets the path of the daemon and an empty folder."""
+def outcome(test, daemon):
+  """What there is to say of a test: (suffix of its line or None where it fails, more lines)."""
+  with tempfile.TemporaryDirectory(prefix='vhu-') as folder:
+    try:
+      test(daemon, folder)
+      return '', []
+    except Skip as why:
+      return f' # SKIP {why}', []
+    except Exception:  # a test may fail in any way
+      return None, traceback.format_exc().splitlines()
+
+
+def main(tests, at_once=1):
+  """Each test gets the path of the daemon and an empty folder. @at_once: how many run side by
+  side, where they mostly wait."""
   parser = argparse.ArgumentParser()
   parser.add_argument('--daemon', required=True, help='the vhu-blk to test')
   parser.add_argument('--only', default='', help='run tests with this in their name')
@@ -86,20 +100,15 @@ def main(tests):
   daemon = os.path.abspath(options.daemon)
   wrong = 0
   print(f'1..{len(tests)}', flush=True)
-  for number, test in enumerate(tests, 1):
-    name = test.__name__
-    if options.only not in name:
-      print(f'ok {number} - {name} # SKIP not asked for', flush=True)
-      continue
-    with tempfile.TemporaryDirectory(prefix='vhu-') as folder:
-      try:
-        test(daemon, folder)
-        print(f'ok {number} - {name}', flush=True)
-      except Skip as why:
-        print(f'ok {number} - {name} # SKIP {why}', flush=True)
-      except Exception:  # a test may fail in any way
-        wrong += 1
-        for line in traceback.format_exc().splitlines():
-          print(f'# {line}')
-        print(f'not ok {number} - {name}', flush=True)
+
+  def run(test):
+    return outcome(test, daemon) if options.only in test.__name__ else (' # SKIP not asked for', [])
+
+  with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+    for number, (test, (suffix, lines)) in enumerate(zip(tests, pool.map(run, tests)), 1):
+      wrong += suffix is None
+      for line in lines:
+        print(f'# {line}')
+      print(f'{"not ok" if suffix is None else "ok"} {number} - {test.__name__}{suffix or ""}',
+            flush=True)
   sys.exit(1 if wrong else 0)

@@ -18,10 +18,16 @@ import tempfile
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE]
-from subjects import OURS, PEERS, expected_path, judge, read_expected
+import frontends
+import subjects
+from subjects import expected_path, read_expected
 
 PAGE = os.path.join(os.path.dirname(os.path.dirname(HERE)), 'docs', 'conformance-results.md')
 MARK = '<!-- made by tests/conform/record.py from here on -->\n'
+
+# Whom one page has beside each other: heading, first those of ours that stand for all.
+SIDES = (('Back-ends', subjects, [subjects.OURS[0], *subjects.PEERS]),
+         ('Front-ends', frontends, [frontends.OURS[0], *frontends.PEERS]))
 
 
 def write_expected(subject, reports, keep):
@@ -56,23 +62,26 @@ def summary(files):
            f" | {counts['not applicable']} |\n")
 
 
-def write_table(daemon, files):
-  vhu = os.path.join(os.path.dirname(os.path.dirname(daemon)), 'tools', 'vhu')
-  table = subprocess.run([vhu, 'conform', '--table', *files], capture_output=True, text=True,
-                         check=True).stdout
+def table_of(daemon, heading, files):
+  table = subprocess.run([frontends.tool(daemon), 'conform', '--table', *files],
+                         capture_output=True, text=True, check=True).stdout
+  return f'\n## {heading}\n\n' + ''.join(summary(files)) + '\n' + table
+
+
+def write_page(text):
   with open(PAGE, encoding='utf-8') as file:
     head = file.read().split(MARK)[0]
   with open(PAGE, 'w', encoding='utf-8') as file:
-    file.write(head + MARK + '\n' + ''.join(summary(files)) + '\n' + table)
+    file.write(head + MARK + text)
 
 
-def record(subject, daemon, runs, keep, to):
+def record(side, subject, daemon, runs, keep, to):
   reports = []
   for seed in range(1, runs + 1):
     with tempfile.TemporaryDirectory(prefix='vhu-') as folder:
-      reports.append(judge(subject, daemon, folder, seed=seed)[1])
+      reports.append(side.judge(subject, daemon, folder, seed=seed)[1])
       os.replace(os.path.join(folder, 'report.json'), to)
-  if subject in PEERS:
+  if subject in side.PEERS:
     write_expected(subject, reports, keep)
   counts = reports[-1]['counts']
   print(subject.name, ', '.join(f'{n} {verdict}' for verdict, n in counts.items()))
@@ -86,15 +95,18 @@ def main():
   parser.add_argument('names', nargs='*')
   options = parser.parse_args()
   daemon = os.path.abspath(options.daemon)
-  files = []
+  text = ''
   with tempfile.TemporaryDirectory(prefix='vhu-') as folder:
-    for subject in [OURS[0], *PEERS]:
-      if subject.lacking() or (options.names and subject.name not in options.names):
-        continue
-      files.append(os.path.join(folder, subject.name))
-      record(subject, daemon, options.runs, not options.anew, files[-1])
-    if not options.names:
-      write_table(daemon, files)
+    for heading, side, all_of_it in SIDES:
+      files = []
+      for subject in all_of_it:
+        if subject.lacking() or (options.names and subject.name not in options.names):
+          continue
+        files.append(os.path.join(folder, subject.name))
+        record(side, subject, daemon, options.runs, not options.anew, files[-1])
+      text += table_of(daemon, heading, files) if files else ''
+  if not options.names:
+    write_page(text)
 
 
 if __name__ == '__main__':
