@@ -168,7 +168,7 @@ def read_expected(name):
 def lasting_changes(judge_it, expected):
   """changes() that are so again when these cases are tried once more, with twice the patience:
   what is a matter of time differs with what else the machine does."""
-  found = list(changes(judge_it(), expected))
+  found = [line for line in changes(judge_it(), expected) if not is_better(line)]
   again = [line.split(':')[0] for line in found if not line.endswith(NO_SUCH)]
   if again:
     report = judge_it(f'--only={",".join(again)}', '--timeout=4')
@@ -176,6 +176,14 @@ def lasting_changes(judge_it, expected):
              if case['verdict'] not in known_of(case, expected)}
     found = [line for line in found if line.endswith(NO_SUCH) or line.split(':')[0] in still]
   return found
+
+
+def is_better(line):
+  """Reported, and no fault: a race may be won, and a peer may be mended."""
+  better = ': pass instead of' in line
+  if better:
+    print(f'# {line}', flush=True)
+  return better
 
 
 def known_of(case, expected):
