@@ -100,7 +100,7 @@ static void fds_that_nobody_wants(struct front *f)
 	/* Those of the last one may be closed after its reply, and before the next is read. */
 	if (!error)
 		expect_alive(f);
-	after = subject_holdings(f->subject).fds;
+	after = subject_holdings_of(f->subject, before + 1, (int)f->trial->patience_ms).fds;
 	NOTE(f, "it holds %d fds, %d before", after, before);
 	EXPECT(f, after <= before + 1, "fds that a message may not have to be closed: %d are kept",
 	       after - before);

@@ -260,6 +260,17 @@ struct holdings subject_holdings(const struct subject *subject)
 		                  count_lines(subject->pid, "maps") };
 }
 
+struct holdings subject_holdings_of(const struct subject *subject, int fds, int ms)
+{
+	struct holdings holdings = subject_holdings(subject);
+
+	for (int i = 0; i < ms / 10 && holdings.fds > fds; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+		holdings = subject_holdings(subject);
+	}
+	return holdings;
+}
+
 static const char *name_bits(const char *what, uint64_t bits, const char *(*name)(unsigned bit),
                              char *text, unsigned long size)
 {

@@ -58,6 +58,8 @@ bool subject_answers(struct subject *subject, int ms);
 bool subject_revive(struct subject *subject);
 
 struct holdings subject_holdings(const struct subject *subject);
+/* The same once it holds no more than @fds, for which it has @ms: an end takes its time. */
+struct holdings subject_holdings_of(const struct subject *subject, int fds, int ms);
 
 /* Why @needs can't be met; NULL: they can. */
 const char *subject_lacks(const struct subject *subject, const struct case_needs *needs, char *text,
