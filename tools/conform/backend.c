@@ -7,31 +7,13 @@
 #include <string.h>
 
 #include "cli.h"
-#include "conform.h"
 #include "front.h"
 #include "io.h"
-#include "options.h"
-#include "report.h"
+#include "side.h"
 #include "subject.h"
-#include "suite.h"
 #include "suite_backend.h"
 
 #define PROBE_ECHO_MS 4000
-
-static const struct options_kind kind = {
-	.about = "Judge a vhost-user back-end: be its front-end, rightly and wrongly, and say what "
-		 "it does wrong, with the evidence."
-		 "\vWith --type=blk the disk is written to: what is on it is destroyed.\n"
-		 "\n"
-		 "Examples:\n"
-		 "  vhu conform backend --socket-path=/tmp/disk --type=blk\n"
-		 "  vhu conform backend --socket-path=/tmp/disk --type=blk --only='iotlb*' "
-		 "--strict\n"
-		 "  vhu conform backend --list\n"
-		 "\n"
-		 "Exit status: 0 nothing fails that must not, 1 something does, 2 a command line "
-		 "that makes no sense, 3 there is no back-end, 130 interrupted.",
-};
 
 static void act(void *rig)
 {
@@ -109,25 +91,6 @@ static void probe_echo(struct subject *subject, unsigned patience_ms)
 	evidence_done(&trial.evidence);
 }
 
-static int list(const struct suite *suite)
-{
-	suite_print_list(suite);
-	return EXIT_FINE;
-}
-
-static int explain(const char *id)
-{
-	const struct conform_area *area;
-	const struct conform_case *which = suite_find(backend_areas, n_backend_areas, id, &area);
-
-	if (!which) {
-		fprintf(stderr, "vhu conform backend: no such case: %s\n", id);
-		return EXIT_USAGE;
-	}
-	suite_print_case(which, area);
-	return EXIT_FINE;
-}
-
 static int judge(struct suite *suite, const struct options *options)
 {
 	struct subject subject = { .path = options->path,
@@ -135,14 +98,6 @@ static int judge(struct suite *suite, const struct options *options)
 		                   .device = options->device,
 		                   .pid = options->pid,
 		                   .patience_ms = options->timeout_ms };
-	struct report_head head = { .side = "back-end",
-		                    .path = options->path,
-		                    .name = subject.name,
-		                    .type = options_device_name(options->device),
-		                    .label = options->label,
-		                    .seed = options->seed,
-		                    .strict = options->strict,
-		                    .verbose = options->verbose };
 	char why[300];
 
 	if (subject_probe(&subject, why, sizeof(why))) {
@@ -151,33 +106,26 @@ static int judge(struct suite *suite, const struct options *options)
 	}
 	probe_echo(&subject, options->timeout_ms);
 	suite_run(suite, perform, &subject);
-	if (report_all(suite, &head, options))
-		return EXIT_DIFFERENT;
-	if (suite->interrupted)
-		return EXIT_INTERRUPTED;
-	return suite_is_fine(suite, options->strict) ? EXIT_FINE : EXIT_DIFFERENT;
+	return side_tell(&side_backend, suite, options, subject.name);
 }
 
-int conform_backend_main(int argc, char **argv)
-{
-	struct options options;
-	struct suite suite;
-	int error, status;
-
-	options_parse(argc, argv, &kind, &options);
-	if (options.explain)
-		return explain(options.explain);
-	error = suite_choose(&suite, backend_areas, n_backend_areas,
-	                     &(struct suite_choice){ .only = options.only,
-	                                             .seed = options.seed,
-	                                             .patience_ms = options.timeout_ms });
-	if (error) {
-		fprintf(stderr, "vhu conform backend: %s\n",
-		        error == -ENOENT ? "no case has such an id" : strerror(-error));
-		status = EXIT_USAGE;
-	} else {
-		status = options.list ? list(&suite) : judge(&suite, &options);
-	}
-	suite_done(&suite);
-	return status;
-}
+const struct side side_backend = {
+	.name = "backend",
+	.title = "back-end",
+	.summary = "judge a back-end: be its front-end, rightly and wrongly",
+	.about = "Judge a vhost-user back-end: be its front-end, rightly and wrongly, and say what "
+		 "it does wrong, with the evidence."
+		 "\vWith --type=blk the disk is written to: what is on it is destroyed.\n"
+		 "\n"
+		 "Examples:\n"
+		 "  vhu conform backend --socket-path=/tmp/disk --type=blk\n"
+		 "  vhu conform backend --socket-path=/tmp/disk --type=blk --only='iotlb*' "
+		 "--strict\n"
+		 "  vhu conform backend --list\n"
+		 "\n"
+		 "Exit status: 0 nothing fails that must not, 1 something does, 2 a command line "
+		 "that makes no sense, 3 there is no back-end, 130 interrupted.",
+	.areas = backend_areas,
+	.n_areas = &n_backend_areas,
+	.judge = judge,
+};

@@ -1,23 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* vhu conform: finds who is to be judged and leaves the rest to it. */
-#include "conform.h"
-
 #include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
 #include "report.h"
+#include "side.h"
 
-static const struct side {
-	const char *name;
-	const char *summary;
-	int (*run)(int argc, char **argv);
-} sides[] = {
-	{ "backend", "judge a back-end: be its front-end, rightly and wrongly",
-	  conform_backend_main },
-	{ "frontend", "judge a front-end: be its back-end, rightly and wrongly",
-	  conform_frontend_main },
-};
+static const struct side *const sides[] = { &side_backend, &side_frontend };
 
 #define N_SIDES (sizeof(sides) / sizeof(sides[0]))
 
@@ -25,7 +15,7 @@ static void print_usage(FILE *to)
 {
 	fputs("Usage: vhu conform SIDE [OPTION...]\n\n", to);
 	for (unsigned i = 0; i < N_SIDES; i++)
-		fprintf(to, "  %-8s %s\n", sides[i].name, sides[i].summary);
+		fprintf(to, "  %-8s %s\n", sides[i]->name, sides[i]->summary);
 	fputs("\n       vhu conform --compare A.json B.json...   what differs between two or more "
 	      "runs\n"
 	      "       vhu conform --table A.json...            all cases of the runs, in "
@@ -61,11 +51,11 @@ int conform_main(int argc, char **argv)
 	if (!strcmp(argv[1], "--compare") || !strcmp(argv[1], "--table"))
 		return compare(argc, argv);
 	for (unsigned i = 0; i < N_SIDES; i++) {
-		if (strcmp(argv[1], sides[i].name))
+		if (strcmp(argv[1], sides[i]->name))
 			continue;
-		snprintf(name, sizeof(name), "vhu conform %s", sides[i].name);
+		snprintf(name, sizeof(name), "vhu conform %s", sides[i]->name);
 		argv[1] = name;
-		return sides[i].run(argc - 1, argv + 1);
+		return side_main(sides[i], argc - 1, argv + 1);
 	}
 	fprintf(stderr, "vhu conform: no such side: %s\n", argv[1]);
 	print_usage(stderr);

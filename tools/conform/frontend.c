@@ -7,37 +7,11 @@
 
 #include "back.h"
 #include "cli.h"
-#include "conform.h"
-#include "options.h"
-#include "report.h"
-#include "suite.h"
+#include "side.h"
 #include "suite_frontend.h"
 
 /* A case that fails while the front-end stops its rings, or leaves, is tried again. */
 #define TRIES 3
-
-static const struct options_kind kind = {
-	.about = "Judge a vhost-user front-end: be its back-end, rightly and wrongly, and say what "
-		 "it does wrong, with the evidence."
-		 "\vListens at --socket-path, is a disk of 256 MiB in memory (--type=blk), a "
-		 "network "
-		 "that swallows frames (--type=net), or a device that does nothing. The front-end "
-		 "is "
-		 "to use it all the time. It is observed for a few seconds, then provoked; where "
-		 "its "
-		 "connection ends by that it is to come back by itself, or is started by "
-		 "--restart-cmd, which also starts it first.\n"
-		 "\n"
-		 "Examples:\n"
-		 "  vhu conform frontend --socket-path=/tmp/disk --type=blk\n"
-		 "  vhu conform frontend --socket-path=/tmp/disk --type=blk \\\n"
-		 "    --restart-cmd='vhu bench blk --socket-path=/tmp/disk --time=3 >/dev/null "
-		 "2>&1 &'\n"
-		 "  vhu conform frontend --list\n"
-		 "\n"
-		 "Exit status: 0 nothing fails that must not, 1 something does, 2 a command line "
-		 "that makes no sense, 3 there is no front-end, 130 interrupted.",
-};
 
 static void act(void *rig)
 {
@@ -102,43 +76,6 @@ static bool perform(struct trial *trial, void *opaque)
 	return true;
 }
 
-static int list(const struct suite *suite)
-{
-	suite_print_list(suite);
-	return EXIT_FINE;
-}
-
-static int explain(const char *id)
-{
-	const struct conform_area *area;
-	const struct conform_case *which = suite_find(frontend_areas, n_frontend_areas, id, &area);
-
-	if (!which) {
-		fprintf(stderr, "vhu conform frontend: no such case: %s\n", id);
-		return EXIT_USAGE;
-	}
-	suite_print_case(which, area);
-	return EXIT_FINE;
-}
-
-static int tell(struct suite *suite, const struct back *b, const struct options *options)
-{
-	const struct report_head head = { .side = "front-end",
-		                          .path = options->path,
-		                          .name = b->name,
-		                          .type = options_device_name(options->device),
-		                          .label = options->label,
-		                          .seed = options->seed,
-		                          .strict = options->strict,
-		                          .verbose = options->verbose };
-
-	if (report_all(suite, &head, options))
-		return EXIT_DIFFERENT;
-	if (suite->interrupted)
-		return EXIT_INTERRUPTED;
-	return suite_is_fine(suite, options->strict) ? EXIT_FINE : EXIT_DIFFERENT;
-}
-
 static int run(struct suite *suite, struct back *b, const struct options *options)
 {
 	char why[300];
@@ -153,7 +90,7 @@ static int run(struct suite *suite, struct back *b, const struct options *option
 		return EXIT_NO_PEER;
 	}
 	suite_run(suite, perform, b);
-	return tell(suite, b, options);
+	return side_tell(&side_frontend, suite, options, b->name);
 }
 
 static int judge(struct suite *suite, const struct options *options)
@@ -174,26 +111,31 @@ static int judge(struct suite *suite, const struct options *options)
 	return status;
 }
 
-int conform_frontend_main(int argc, char **argv)
-{
-	struct options options;
-	struct suite suite;
-	int error, status;
-
-	options_parse(argc, argv, &kind, &options);
-	if (options.explain)
-		return explain(options.explain);
-	error = suite_choose(&suite, frontend_areas, n_frontend_areas,
-	                     &(struct suite_choice){ .only = options.only,
-	                                             .seed = options.seed,
-	                                             .patience_ms = options.timeout_ms });
-	if (error) {
-		fprintf(stderr, "vhu conform frontend: %s\n",
-		        error == -ENOENT ? "no case has such an id" : strerror(-error));
-		status = EXIT_USAGE;
-	} else {
-		status = options.list ? list(&suite) : judge(&suite, &options);
-	}
-	suite_done(&suite);
-	return status;
-}
+const struct side side_frontend = {
+	.name = "frontend",
+	.title = "front-end",
+	.summary = "judge a front-end: be its back-end, rightly and wrongly",
+	.about = "Judge a vhost-user front-end: be its back-end, rightly and wrongly, and say what "
+		 "it does wrong, with the evidence."
+		 "\vListens at --socket-path, is a disk of 256 MiB in memory (--type=blk), a "
+		 "network "
+		 "that swallows frames (--type=net), or a device that does nothing. The front-end "
+		 "is "
+		 "to use it all the time. It is observed for a few seconds, then provoked; where "
+		 "its "
+		 "connection ends by that it is to come back by itself, or is started by "
+		 "--restart-cmd, which also starts it first.\n"
+		 "\n"
+		 "Examples:\n"
+		 "  vhu conform frontend --socket-path=/tmp/disk --type=blk\n"
+		 "  vhu conform frontend --socket-path=/tmp/disk --type=blk \\\n"
+		 "    --restart-cmd='vhu bench blk --socket-path=/tmp/disk --time=3 >/dev/null "
+		 "2>&1 &'\n"
+		 "  vhu conform frontend --list\n"
+		 "\n"
+		 "Exit status: 0 nothing fails that must not, 1 something does, 2 a command line "
+		 "that makes no sense, 3 there is no front-end, 130 interrupted.",
+	.areas = frontend_areas,
+	.n_areas = &n_frontend_areas,
+	.judge = judge,
+};

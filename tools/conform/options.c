@@ -138,9 +138,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
-void options_parse(int argc, char **argv, const struct options_kind *kind, struct options *ret)
+void options_parse(int argc, char **argv, const char *about, struct options *ret)
 {
-	const struct argp argp = { .options = table, .parser = parse, .doc = kind->about };
+	const struct argp argp = { .options = table, .parser = parse, .doc = about };
 
 	*ret = (struct options){ .seed = 1, .timeout_ms = (unsigned)(TIMEOUT_DEFAULT * 1000) };
 	argp_err_exit_status = EXIT_USAGE;

@@ -26,13 +26,11 @@ struct options {
 	unsigned timeout_ms;
 };
 
-/* What differs between the two. */
-struct options_kind {
-	const char *about; /* before and, behind \v, after the options */
-};
-
-/* Exits, as argp does, on --help and on what makes no sense. */
-void options_parse(int argc, char **argv, const struct options_kind *kind, struct options *ret);
+/*
+ * Exits, as argp does, on --help and on what makes no sense. @about: of the help, before
+ * and, behind \v, after the options.
+ */
+void options_parse(int argc, char **argv, const char *about, struct options *ret);
 
 /* "blk", "net", "any". */
 const char *options_device_name(enum case_device device);
