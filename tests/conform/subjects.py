@@ -144,7 +144,7 @@ def judge(subject, daemon, folder, *more, seed=1):
   if not os.path.exists(report):
     raise AssertionError(f'no report: {done.stdout}{done.stderr}')
   with open(report, encoding='utf-8') as file:
-    return done, json.load(file)
+    return done.returncode, json.load(file)
 
 
 def expected_path(name):
