@@ -83,13 +83,28 @@ static bool answer(const struct bare *bare)
 	       send_bytes(bare->main_fd, config->invalidations * REPLY);
 }
 
-static bool ask_updates(const struct bare *bare)
+static bool tell_updates(const struct bare *bare)
+{
+	return send_bytes(bare->main_fd, bare->config.updates * MESSAGE);
+}
+
+static bool hear_acknowledged(const struct bare *bare)
+{
+	return receive_bytes(bare->main_fd, bare->config.updates * REPLY);
+}
+
+/* What was not asked for is told before the kick, and its acknowledgement not waited for. */
+static bool ask_at_once(const struct bare *bare)
+{
+	return tell_updates(bare) && tell(bare->kick_fd) && hear_acknowledged(bare);
+}
+
+static bool ask_when_missed(const struct bare *bare)
 {
 	const struct bare_config *config = &bare->config;
 
-	return receive_bytes(bare->back_fd, config->misses * MESSAGE) &&
-	       send_bytes(bare->main_fd, config->updates * MESSAGE) &&
-	       receive_bytes(bare->main_fd, config->updates * REPLY) &&
+	return tell(bare->kick_fd) && receive_bytes(bare->back_fd, config->misses * MESSAGE) &&
+	       tell_updates(bare) && hear_acknowledged(bare) &&
 	       send_bytes(bare->back_fd, config->misses * REPLY);
 }
 
@@ -97,9 +112,8 @@ static bool ask(const struct bare *bare)
 {
 	const struct bare_config *config = &bare->config;
 
-	return (config->misses || ask_updates(bare)) && tell(bare->kick_fd) &&
-	       (!config->misses || ask_updates(bare)) && hear(bare->call_fd) &&
-	       send_bytes(bare->main_fd, config->invalidations * MESSAGE) &&
+	return (config->misses ? ask_when_missed(bare) : ask_at_once(bare)) &&
+	       hear(bare->call_fd) && send_bytes(bare->main_fd, config->invalidations * MESSAGE) &&
 	       receive_bytes(bare->main_fd, config->invalidations * REPLY);
 }
 

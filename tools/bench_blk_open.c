@@ -198,7 +198,6 @@ static int start_queues(struct bench *bench)
 		.iommu = bench->iommu,
 		.each = options->iommu >= BENCH_IOMMU_STRICT,
 		.lazy = options->iommu == BENCH_IOMMU_LAZY,
-		.push = options->policy == VHU_IOMMU_PUSH,
 		.quiet = options->poll,
 		.features = bench->features,
 		.depth = options->depth,

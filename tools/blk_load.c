@@ -147,7 +147,6 @@ static int make_windows(struct blk_load *load)
 		&(struct blk_windows_config){
 			.iommu = config->iommu,
 			.lazy = config->lazy,
-			.push = config->push,
 			.iova = BLK_LOAD_WINDOWS * (1 + (uint64_t)config->queue),
 			.bytes = bytes,
 			.depth = config->depth,

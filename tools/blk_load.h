@@ -27,7 +27,6 @@ struct blk_load_config {
 	struct vhu_iommu *iommu;       /* NULL: addresses are guest physical */
 	bool each;                     /* map and unmap each request, */
 	bool lazy;                     /* and wait for the unmapping of none */
-	bool push;                     /* the IOMMU's policy is VHU_IOMMU_PUSH */
 	bool quiet;                    /* polled: no calls are wanted */
 	struct vhu_guestmem *mem;
 	uint64_t features; /* as negotiated */

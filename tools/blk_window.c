@@ -83,18 +83,16 @@ int blk_window_map(struct blk_window *window, uint64_t offset, uint64_t size, co
 	return windows->n_mappings < MAPPINGS * WINDOWS_BATCH ? 0 : blk_windows_commit(windows);
 }
 
+/*
+ * What is pushed is on its way when this returns, ahead of the kick that makes it
+ * needed. Should the kick overtake it, it is missed.
+ */
 int blk_windows_commit(struct blk_windows *windows)
 {
 	unsigned n = windows->n_mappings;
-	int error;
 
-	if (!n)
-		return 0;
 	windows->n_mappings = 0;
-	error = vhu_iommu_map_batch(windows->config.iommu, windows->mappings, n, NULL);
-	if (!error && windows->config.push)
-		error = vhu_iommu_sync(windows->config.iommu);
-	return error;
+	return n ? vhu_iommu_map_batch(windows->config.iommu, windows->mappings, n, NULL) : 0;
 }
 
 static void lazily_done(void *opaque, int error)

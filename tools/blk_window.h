@@ -28,7 +28,6 @@ struct blk_window {
 struct blk_windows_config {
 	struct vhu_iommu *iommu;
 	bool lazy;     /* unmap some time soon, and wait for nothing */
-	bool push;     /* back-ends are told of mappings: wait until they know */
 	uint64_t iova; /* of the first */
 	uint64_t bytes;
 	unsigned depth; /* that are in use at a time */
