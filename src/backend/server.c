@@ -7,10 +7,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <vhu/backend.h>
 
+#include "backend/acceptor.h"
 #include "backend/session.h"
 #include "backend/worker.h"
 #include "base/export.h"
@@ -21,8 +20,7 @@
 struct vhu_server {
 	struct vhu_server_config config;
 	struct loop loop;
-	struct loop_source listener; /* fd -1: nothing more is accepted */
-	int listener_fd;
+	struct acceptor acceptor;
 	struct loop **lane_loops;
 	struct loop_source watch; /* of the embedder's fd */
 	void (*watch_ready)(void *opaque);
@@ -30,7 +28,6 @@ struct vhu_server {
 	struct session *session;
 	uint64_t n_sessions;
 	struct loop_task reap; /* frees a session that is over */
-	int reserve;           /* an fd to give up where there are no more */
 	int waiting;           /* a front-end that came while the last one was ending */
 	struct vhu_stats last; /* of the session that ended last */
 };
@@ -77,7 +74,7 @@ static void reap(struct loop_task *task)
 	server->waiting = -1;
 	if (server->config.session_end)
 		server->config.session_end(server, server->config.opaque);
-	if (waiting >= 0 && (server->listener_fd < 0 || serve(server, waiting)))
+	if (waiting >= 0 && (!acceptor_is_open(&server->acceptor) || serve(server, waiting)))
 		fd_close(&waiting);
 }
 
@@ -99,39 +96,10 @@ static void came_second(struct vhu_server *server, int fd)
 	fd_close(&fd);
 }
 
-static int accept_one(int listener)
+static void front_end_came(struct acceptor *acceptor, int fd)
 {
-	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct vhu_server *server = container_of(acceptor, struct vhu_server, acceptor);
 
-	return fd < 0 ? -errno : fd;
-}
-
-/* Without an fd for it, who has come would be left hanging, and wake us for ever. */
-static void refuse_one(struct vhu_server *server)
-{
-	int fd;
-
-	fd_close(&server->reserve);
-	fd = accept_one(server->listener.fd);
-	fd_close(&fd);
-	/* If another thread was faster, there is none the next time. */
-	(void)fd_event(&server->reserve);
-}
-
-static void listener_ready(struct loop_source *source, uint32_t events)
-{
-	struct vhu_server *server = container_of(source, struct vhu_server, listener);
-	int fd = accept_one(source->fd);
-
-	(void)events;
-	if (fd < 0) {
-		if (fd != -EAGAIN && fd != -EINTR && fd != -ECONNABORTED)
-			log_error(server->config.ops->name, "a front-end was refused: %s",
-			          strerror(-fd));
-		if (fd == -EMFILE || fd == -ENFILE)
-			refuse_one(server);
-		return;
-	}
 	if (server->session)
 		came_second(server, fd);
 	else if (serve(server, fd))
@@ -163,14 +131,7 @@ static int server_open(struct vhu_server *server, int fd)
 		return error;
 	if (!listening)
 		return serve(server, fd);
-	error = fd_set_nonblocking(fd);
-	if (!error)
-		error = fd_event(&server->reserve);
-	if (!error)
-		error = loop_add(&server->loop, &server->listener, fd, EPOLLIN, listener_ready);
-	if (!error)
-		server->listener_fd = fd;
-	return error;
+	return acceptor_open(&server->acceptor, fd, front_end_came);
 }
 
 static bool is_usable(const struct vhu_server_config *config)
@@ -199,8 +160,8 @@ VHU_EXPORT int vhu_server_new(const struct vhu_server_config *config, int fd,
 	server->config.workers = config->workers;
 	if (!server->config.iotlb_entries)
 		server->config.iotlb_entries = IOTLB_ENTRIES_DEFAULT;
-	server->watch.fd = server->listener.fd = server->listener_fd = -1;
-	server->waiting = server->reserve = -1;
+	server->watch.fd = server->waiting = -1;
+	acceptor_init(&server->acceptor, &server->loop, config->ops->name);
 	server->reap.run = reap;
 	error = loop_init(&server->loop);
 	if (error) {
@@ -211,7 +172,6 @@ VHU_EXPORT int vhu_server_new(const struct vhu_server_config *config, int fd,
 	if (!error)
 		error = server_open(server, fd);
 	if (error) {
-		fd_close(&server->reserve);
 		loop_done(&server->loop);
 		free(server->lane_loops);
 		free(server);
@@ -241,20 +201,14 @@ VHU_EXPORT int vhu_server_watch(struct vhu_server *server, int fd, void (*ready)
 
 VHU_EXPORT void vhu_server_stop(struct vhu_server *server)
 {
-	int fd = server->listener_fd;
-
-	if (fd >= 0) {
-		loop_remove(&server->loop, &server->listener);
-		fd_close(&fd);
-		server->listener_fd = -1;
-	}
+	acceptor_close(&server->acceptor);
 	if (server->session)
 		session_close(server->session, NULL);
 }
 
 VHU_EXPORT bool vhu_server_done(const struct vhu_server *server)
 {
-	return server->listener_fd < 0 && !server->session;
+	return !acceptor_is_open(&server->acceptor) && !server->session;
 }
 
 VHU_EXPORT void vhu_server_free(struct vhu_server *server)
@@ -264,7 +218,6 @@ VHU_EXPORT void vhu_server_free(struct vhu_server *server)
 	vhu_server_stop(server);
 	while (!vhu_server_done(server))
 		loop_run(&server->loop, -1);
-	fd_close(&server->reserve);
 	loop_done(&server->loop);
 	free(server->lane_loops);
 	free(server);

@@ -154,7 +154,8 @@ int session_new(const struct session_config *config, int fd, struct session **re
 	session->loop = config->loop;
 	session->over = config->over;
 	session->opaque = config->opaque;
-	session->main_source.fd = session->back_source.fd = session->slow.source.fd = -1;
+	session->main_source.fd = session->back_source.fd = -1;
+	session->slow.timer.source.fd = -1;
 	session->work.run = session_work;
 	session->features_offered = features_offered(config->server);
 	error = session_init(session, config);

@@ -32,6 +32,7 @@
 #include "backend/queue.h"
 #include "backend/ring_set.h"
 #include "base/loop.h"
+#include "base/timer.h"
 #include "iotlb/iotlb.h"
 #include "iotlb/pending.h"
 #include "memory/memtable.h"
@@ -153,9 +154,9 @@ struct session {
 
 	struct operation operation;
 	struct {
-		struct loop_source source; /* a timerfd */
-		uint64_t serial;           /* of the operation it was armed for */
-		unsigned seconds;          /* when it fires next, since that began */
+		struct timer timer;
+		uint64_t serial;  /* of the operation it was armed for */
+		unsigned seconds; /* when it is due next, since that began */
 		bool armed;
 	} slow;
 

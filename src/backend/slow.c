@@ -7,31 +7,25 @@
  *
  * Thread: the session's.
  */
-#include <errno.h>
-#include <sys/timerfd.h>
-
 #include "backend/session.h"
-#include "base/fd.h"
 #include "base/log.h"
 
 #define FIRST_SECONDS 1u
 #define NEXT_SECONDS  10u
+#define MS_PER_S      1000u
 
 static void slow_arm(struct session *session, unsigned seconds)
 {
-	const struct itimerspec when = { .it_value.tv_sec = seconds };
-
-	session->slow.armed = timerfd_settime(session->slow.source.fd, 0, &when, NULL) == 0;
+	timer_arm(&session->slow.timer, seconds * MS_PER_S);
+	session->slow.armed = true;
 	session->slow.serial = session->operation.serial;
 }
 
-static void slow_fired(struct loop_source *source, uint32_t events)
+static void slow_due(struct timer *timer)
 {
-	struct session *session = container_of(source, struct session, slow.source);
+	struct session *session = container_of(timer, struct session, slow.timer);
 	const char *what = "the end of the session";
 
-	(void)events;
-	fd_drain(source->fd);
 	session->slow.armed = false;
 	if (!session->operation.active)
 		return;
@@ -52,23 +46,12 @@ static void slow_fired(struct loop_source *source, uint32_t events)
 
 int slow_init(struct session *session)
 {
-	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	int error;
-
-	if (fd < 0)
-		return -errno;
-	error = loop_add(session->loop, &session->slow.source, fd, EPOLLIN, slow_fired);
-	if (error)
-		fd_close(&fd);
-	return error;
+	return timer_init(&session->slow.timer, session->loop, slow_due);
 }
 
 void slow_done(struct session *session)
 {
-	int fd = session->slow.source.fd;
-
-	loop_remove(session->loop, &session->slow.source);
-	fd_close(&fd);
+	timer_done(&session->slow.timer);
 }
 
 void slow_watch(struct session *session)
