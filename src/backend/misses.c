@@ -236,7 +236,9 @@ void misses_send(struct session *session)
 	         !(error = channel_flush(session->back)));
 	if (!error)
 		error = notice_send(session);
-	if (error && error != -EAGAIN)
+	if (error == -EPIPE)
+		lost_begin(session);
+	else if (error && error != -EAGAIN)
 		misses_close(session, strerror(-error));
 	else
 		update_events(session);
@@ -297,6 +299,12 @@ static bool want(struct session *session, const struct hole *hole, unsigned ring
 	return all;
 }
 
+/* A front-end that has closed it may be on its way out: its accesses wait. */
+static bool has_back(const struct session *session)
+{
+	return session->back || session->lost.begun;
+}
+
 /* The holes of one slot, those from @at to before @end of a report. */
 static void take_holes(struct session *session, struct vhu_queue *queue, unsigned at, unsigned end)
 {
@@ -307,9 +315,9 @@ static void take_holes(struct session *session, struct vhu_queue *queue, unsigne
 
 	/* Held back until all are in: the first may be resolved at once. */
 	slot->waiting++;
-	for (; at < end && session->back; at++)
+	for (; at < end && has_back(session); at++)
 		all &= want(session, &report->holes[at], queue->index, index);
-	if (!session->back)
+	if (!has_back(session))
 		slot->verdict = SLOT_REFUSED;
 	else if (!all && !slot->starved) {
 		slot->starved = true;
@@ -406,9 +414,10 @@ static void read_replies(struct session *session)
 		if (!good)
 			return;
 	}
-	if (session->back && r < 0)
-		misses_close(session, r == -ENOTCONN ? "the front-end closed it"
-		                                     : channel_fault(session->back)->text);
+	if (r == -ENOTCONN && session->back)
+		lost_begin(session);
+	else if (r < 0 && session->back)
+		misses_close(session, channel_fault(session->back)->text);
 }
 
 static void back_ready(struct loop_source *source, uint32_t events)
@@ -430,6 +439,7 @@ int misses_open(struct session *session, struct channel *channel)
 	int error;
 
 	session_close_back(session);
+	lost_end(session);
 	session->back_events = EPOLLIN;
 	error = loop_add(session->loop, &session->back_source, channel_fd(channel), EPOLLIN,
 	                 back_ready);
@@ -448,11 +458,12 @@ int misses_open(struct session *session, struct channel *channel)
 
 void misses_close(struct session *session, const char *why)
 {
-	if (session->back && session->state == SESSION_OPEN)
+	if (has_back(session) && session->state == SESSION_OPEN)
 		log_error(session->subject,
 		          "the back-channel is lost: %s; accesses that need a translation fail",
 		          why);
 	session_close_back(session);
+	lost_end(session);
 	/* At the session's end what waits is rewound by the stop of its ring, and not failed. */
 	if (session->state != SESSION_OPEN)
 		return;

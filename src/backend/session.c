@@ -112,6 +112,8 @@ static int session_init(struct session *session, const struct session_config *co
 		return -ENOMEM;
 	error = slow_init(session);
 	if (!error)
+		error = lost_init(session);
+	if (!error)
 		error = rings_init(session);
 	if (!error)
 		error = lanes_init(session, config);
@@ -125,6 +127,7 @@ static void session_release(struct session *session)
 		lane_done(&session->lanes[i]);
 	loop_remove(session->loop, &session->main_source);
 	slow_done(session);
+	lost_done(session);
 	loop_cancel(&session->work);
 	mailbox_done(&session->reports);
 	for (unsigned i = 0; i < session->n_rings; i++) {
@@ -155,7 +158,7 @@ int session_new(const struct session_config *config, int fd, struct session **re
 	session->over = config->over;
 	session->opaque = config->opaque;
 	session->main_source.fd = session->back_source.fd = -1;
-	session->slow.timer.source.fd = -1;
+	session->slow.timer.source.fd = session->lost.timer.source.fd = -1;
 	session->work.run = session_work;
 	session->features_offered = features_offered(config->server);
 	error = session_init(session, config);

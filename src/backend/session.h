@@ -141,6 +141,10 @@ struct session {
 	struct channel *back;
 	struct loop_source back_source;
 	uint32_t back_events;
+	struct {
+		struct timer timer;
+		bool begun; /* there was one a moment ago */
+	} lost;
 	struct pending *pending;
 	_Atomic uint64_t answered; /* read by lanes, see lane.h */
 	_Atomic bool pressure;
@@ -255,6 +259,13 @@ int slow_init(struct session *session);
 void slow_done(struct session *session);
 /* The session goes to sleep; if an operation is under way, how long is watched. */
 void slow_watch(struct session *session);
+
+/* lost.c: the front-end has closed the back-channel, and perhaps more */
+int lost_init(struct session *session);
+void lost_done(struct session *session);
+void lost_begin(struct session *session);
+/* There is another one, or none. Harmless if it has not begun. */
+void lost_end(struct session *session);
 
 /* on_*.c: handlers by concern, each 0, -errno or HANDLER_REPLIES */
 #define HANDLER(name) int on_##name(struct session *session, struct message *message)
