@@ -65,6 +65,12 @@ static inline uint64_t btree_bytes(const struct btree *tree)
 	return tree->touched * (uint64_t)sizeof(struct btree_node);
 }
 
+/* Of any thread: as many as there are nodes on the way to a key. */
+static inline unsigned btree_levels(const struct btree *tree)
+{
+	return (unsigned)(atomic_load_explicit(&tree->root, memory_order_relaxed) >> 32);
+}
+
 /* Empty again; gives memory back. */
 void btree_reset(struct btree *tree);
 

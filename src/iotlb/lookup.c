@@ -11,6 +11,14 @@
 /* Times that a lookup in the tree is overtaken by a change before it takes the lock. */
 #define TRIES 64u
 
+/* Levels of a tree that is walked at once: some hundred entries. */
+#define LOW 2u
+
+struct wanted {
+	uint64_t addr;
+	uint8_t perm;
+};
+
 /* From @addr to @last inclusive; the whole space counts one less. */
 static inline uint64_t distance(uint64_t addr, uint64_t last)
 {
@@ -140,39 +148,60 @@ static bool slot_answer(const struct iotlb *tlb, struct pagehash_row *row, unsig
 	return true;
 }
 
-/* One class of entries, by both rows of a granule. */
-static bool class_lookup(const struct iotlb *tlb, unsigned class, uint64_t addr, uint8_t perm,
-                         struct walk *ret)
+/* One class of entries in one of the rows of a granule. */
+static bool row_lookup(const struct iotlb *tlb, uint64_t hash, uint64_t granule, unsigned class,
+                       const struct wanted *wanted, struct walk *ret)
 {
-	uint64_t granule = granule_of(addr, class);
+	struct pagehash_row *row = pagehash_row_of(&tlb->hash, hash);
 	uint32_t tag = granule_tag(granule, class);
-	uint64_t hash[2] = { granule_hash(granule, class), granule_hash_other(granule, class) };
 
-	for (unsigned k = 0; k < 2 * PAGEHASH_SLOTS; k++) {
-		struct pagehash_row *row = pagehash_row_of(&tlb->hash, hash[k / PAGEHASH_SLOTS]);
-		unsigned i = granule_place(granule) ^ (k % PAGEHASH_SLOTS);
-		uint64_t value = pagehash_slot(row, i, tag);
+	for (unsigned k = 0; k < PAGEHASH_SLOTS; k++) {
+		unsigned i = granule_place(granule) ^ k;
+		uint64_t value;
 
+		/* Most are of others, and to take one for such is no mistake here. */
+		if (atomic_load_explicit(&row->tag[i], memory_order_relaxed) != tag)
+			continue;
+		value = pagehash_slot(row, i, tag);
 		/* A tag alone is no proof, nor are the low bits for a larger class. */
 		if (!value || (value & PAGEHASH_LOW) != granule_low(granule))
 			continue;
 		if (value & PAGEHASH_PERM && (class || granule >> (32 + PAGEHASH_TAG_SHIFT)))
 			continue;
-		if (slot_answer(tlb, row, i, value, addr, perm, ret))
+		if (slot_answer(tlb, row, i, value, wanted->addr, wanted->perm, ret))
 			return true;
 	}
 	return false;
+}
+
+/*
+ * What a look-up meets in a low tree is less than what it meets in two rows for each
+ * class; and what is nowhere, as pages are that are mapped for a request, only the
+ * tree knows.
+ */
+static bool tree_is_low(const struct iotlb *tlb)
+{
+	return btree_levels(&tlb->tree) <= LOW;
 }
 
 /* Apart, so that the usual case saves no registers for it. */
 static __attribute__((noinline)) bool lookup_further(const struct iotlb *tlb, uint64_t addr,
                                                      uint8_t perm, struct walk *ret)
 {
-	uint64_t classes = atomic_load_explicit(&tlb->hash.classes, memory_order_relaxed);
+	const struct wanted wanted = { addr, perm };
+	uint64_t classes = 0;
 
-	for (; classes; classes &= classes - 1)
-		if (class_lookup(tlb, (unsigned)__builtin_ctzll(classes), addr, perm, ret))
+	if (!tree_is_low(tlb))
+		classes = atomic_load_explicit(&tlb->hash.classes, memory_order_relaxed);
+	for (; classes; classes &= classes - 1) {
+		unsigned class = (unsigned)__builtin_ctzll(classes);
+		uint64_t granule = granule_of(addr, class);
+
+		if (row_lookup(tlb, granule_hash(granule, class), granule, class, &wanted, ret) ||
+		    row_lookup(tlb, granule_hash_other(granule, class), granule, class, &wanted,
+		               ret))
 			return true;
+	}
 	/* That nothing is found there means nothing. */
 	return tree_lookup(tlb, addr, perm, ret);
 }
