@@ -46,6 +46,12 @@
  */
 #define SPARE 2u
 
+/*
+ * Of the hash, 16 KiB: what drivers map for each request comes and goes by the
+ * hundred, and its rows need not follow.
+ */
+#define ROWS_LEAST 256u
+
 /* More than any machine has memory for is as good as this. */
 #define BOUND_MOST (UINT64_C(1) << 26)
 
@@ -236,12 +242,12 @@ static int reserve(struct iotlb *tlb, uint64_t bound)
 		uint32_t entries = (uint32_t)bound + SPARE;
 
 		if (arena_init(&tlb->arena, entry_pool_size(entries) + btree_size(entries) +
-		                                    pagehash_size(entries)))
+		                                    pagehash_size(entries, ROWS_LEAST)))
 			continue;
 		tlb->bound = (uint32_t)bound;
 		entry_pool_init(&tlb->pool, &tlb->arena, entries);
 		btree_init(&tlb->tree, &tlb->arena, entries);
-		pagehash_init(&tlb->hash, &tlb->arena, &tlb->pool);
+		pagehash_init(&tlb->hash, &tlb->arena, &tlb->pool, ROWS_LEAST);
 		return 0;
 	}
 	return -ENOMEM;

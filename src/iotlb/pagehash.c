@@ -6,9 +6,6 @@
 
 #include "iotlb/pagehash_slot.h"
 
-/* What an empty hash has. A power of two. */
-#define ROWS_LEAST UINT64_C(8)
-
 /* Rows between which memory is given back as the hash shrinks. */
 #define ROWS_STEP UINT64_C(4096)
 
@@ -18,26 +15,31 @@
 static_assert(sizeof(struct pagehash_row) == 64, "a row is a cache line");
 
 /* At most 40 bytes for an entry. */
-static uint64_t rows_for(uint32_t entries)
+static uint64_t rows_for(uint32_t entries, uint32_t least)
 {
-	return entries * UINT64_C(5) / 8 + ROWS_LEAST;
+	return entries * UINT64_C(5) / 8 + least;
 }
 
-size_t pagehash_size(uint32_t entries)
+size_t pagehash_size(uint32_t entries, uint32_t least_rows)
 {
-	return arena_round(rows_for(entries) * sizeof(struct pagehash_row));
+	return arena_round(rows_for(entries, least_rows) * sizeof(struct pagehash_row));
 }
 
-void pagehash_init(struct pagehash *hash, struct arena *arena, const struct entry_pool *pool)
+void pagehash_init(struct pagehash *hash, struct arena *arena, const struct entry_pool *pool,
+                   uint32_t least_rows)
 {
+	uint64_t most = rows_for(pool->capacity, least_rows);
+
+	assert(least_rows && !(least_rows & (least_rows - 1)));
 	*hash = (struct pagehash){
-		.rows = arena_take(arena, rows_for(pool->capacity) * sizeof(struct pagehash_row)),
+		.rows = arena_take(arena, most * sizeof(struct pagehash_row)),
 		.pool = pool,
-		.most_rows = rows_for(pool->capacity),
-		.peak_rows = ROWS_LEAST,
+		.least_rows = least_rows,
+		.most_rows = most,
+		.peak_rows = least_rows,
 	};
-	atomic_init(&hash->n_rows, ROWS_LEAST);
-	atomic_init(&hash->mask, 2 * ROWS_LEAST - 1);
+	atomic_init(&hash->n_rows, least_rows);
+	atomic_init(&hash->mask, 2 * (uint64_t)least_rows - 1);
 }
 
 static uint64_t n_rows_of(const struct pagehash *hash)
@@ -218,8 +220,8 @@ static void fit_more(struct pagehash *hash)
 {
 	uint64_t n = n_rows_of(hash);
 
-	if (hash->n_slots <= n * (PAGEHASH_SLOTS / 2) || n >= rows_for(hash->pool->n) ||
-	    n >= hash->most_rows)
+	if (hash->n_slots <= n * (PAGEHASH_SLOTS / 2) ||
+	    n >= rows_for(hash->pool->n, hash->least_rows) || n >= hash->most_rows)
 		return;
 	grow(hash);
 	tidy(hash);
@@ -231,7 +233,7 @@ static void fit_less(struct pagehash *hash)
 	for (unsigned i = 0; i < 2; i++) {
 		uint64_t n = n_rows_of(hash);
 
-		if (hash->n_slots * 4 >= n * (PAGEHASH_SLOTS * 3 / 4) || n <= ROWS_LEAST)
+		if (hash->n_slots * 4 >= n * (PAGEHASH_SLOTS * 3 / 4) || n <= hash->least_rows)
 			return;
 		shrink(hash);
 	}
@@ -302,7 +304,7 @@ void pagehash_reset(struct pagehash *hash)
 			hash->n_slots--;
 		}
 	}
-	rows_set(hash, ROWS_LEAST);
+	rows_set(hash, hash->least_rows);
 	hash->tidied = 0;
 	if (hash->peak_rows > ROWS_STEP) {
 		arena_drop(&hash->rows[ROWS_STEP], &hash->rows[hash->peak_rows]);

@@ -63,15 +63,17 @@ struct pagehash {
 	alignas(64) const struct entry_pool *pool;
 	uint64_t version;
 	uint64_t n_slots;
+	uint32_t least_rows;
 	uint64_t most_rows;
 	uint64_t peak_rows; /* since memory was given back last */
 	uint32_t entries[PAGEHASH_CLASSES];
 	uint32_t tidied; /* the entry that was looked after last */
 };
 
-/* Of the arena, for @entries entries. */
-size_t pagehash_size(uint32_t entries);
-void pagehash_init(struct pagehash *hash, struct arena *arena, const struct entry_pool *pool);
+/* Of the arena, for @entries entries. Empty it has @least_rows, a power of two. */
+size_t pagehash_size(uint32_t entries, uint32_t least_rows);
+void pagehash_init(struct pagehash *hash, struct arena *arena, const struct entry_pool *pool,
+                   uint32_t least_rows);
 
 /* Of memory in use. */
 static inline uint64_t pagehash_bytes(const struct pagehash *hash)

@@ -14,6 +14,7 @@
 #include "support/check.h"
 
 #define ENTRIES_MAX 8192u
+#define ROWS_LEAST  8u
 #define PAGE        UINT64_C(4096)
 
 struct desk {
@@ -27,11 +28,11 @@ static struct desk desk;
 static inline int start(void **state)
 {
 	memset(&desk, 0, sizeof(desk));
-	assert_int_equal(
-		arena_init(&desk.arena, entry_pool_size(ENTRIES_MAX) + pagehash_size(ENTRIES_MAX)),
-		0);
+	assert_int_equal(arena_init(&desk.arena, entry_pool_size(ENTRIES_MAX) +
+	                                                 pagehash_size(ENTRIES_MAX, ROWS_LEAST)),
+	                 0);
 	entry_pool_init(&desk.pool, &desk.arena, ENTRIES_MAX);
-	pagehash_init(&desk.hash, &desk.arena, &desk.pool);
+	pagehash_init(&desk.hash, &desk.arena, &desk.pool, ROWS_LEAST);
 	return 0;
 }
 

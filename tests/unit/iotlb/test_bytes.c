@@ -20,9 +20,9 @@
 #define MEMORY   (UINT64_C(1) << 44)
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-/* For each entry, and once: eight rows, a leaf and what is above it. */
+/* For each entry, and once: 256 rows, a leaf and what is above it. */
 #define BYTES_ENTRY 96u
-#define BYTES_ONCE  1024u
+#define BYTES_ONCE  (17u << 10)
 
 /* What a flush may leave in use. */
 #define BYTES_FLUSHED (UINT64_C(512) << 10)

@@ -11,9 +11,10 @@
 
 #include "iotlb/pagehash.c"
 
-#define ENTRIES  16384u
-#define PAGE     UINT64_C(4096)
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define ENTRIES    16384u
+#define PAGE       UINT64_C(4096)
+#define ROWS_LEAST 8u
+#define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
 
 struct desk {
 	struct arena arena;
@@ -28,10 +29,11 @@ static int start(void **state)
 {
 	memset(&script, 0, sizeof(script));
 	memset(&desk, 0, sizeof(desk));
-	assert_int_equal(arena_init(&desk.arena, entry_pool_size(ENTRIES) + pagehash_size(ENTRIES)),
+	assert_int_equal(arena_init(&desk.arena,
+	                            entry_pool_size(ENTRIES) + pagehash_size(ENTRIES, ROWS_LEAST)),
 	                 0);
 	entry_pool_init(&desk.pool, &desk.arena, ENTRIES);
-	pagehash_init(&desk.hash, &desk.arena, &desk.pool);
+	pagehash_init(&desk.hash, &desk.arena, &desk.pool, ROWS_LEAST);
 	return 0;
 }
 
