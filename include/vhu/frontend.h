@@ -16,7 +16,8 @@
  *
  * Callbacks (of struct vhu_frontend_config, struct vhu_iommu_config, and of unmaps)
  * run on a thread that is inside a function of a front-end, with no lock held. They
- * must not wait for a back-end: functions that would return -EDEADLK.
+ * must not wait for a back-end: functions that would return -EDEADLK. Nor may they free
+ * a front-end or an IOMMU.
  *
  * Errors: 0 or -errno; vhu_frontend_error() then says in words what went wrong
  * and names the message. The same in all functions that talk to the back-end:
@@ -45,7 +46,8 @@ struct vhu_frontend;
  * struct vhu_frontend_config - how a front-end behaves; zero is a good default.
  * @name: for log lines and error texts; NULL: "frontend"
  * @iommu: answers misses; NULL: VIRTIO_F_ACCESS_PLATFORM can't be negotiated
- * @timeout_ms: how long to wait for a reply; 0: 5000
+ * @timeout_ms: how long to wait for a reply, however slowly it comes in; 0: 5000. A
+ *	function that needs several, one after the other, may take as many times that
  * @config_changed: the device's configuration has changed; may be NULL
  * @lost: the back-end is gone, called once; may be NULL
  * @opaque: passed to the callbacks, and the device of struct vhu_iommu_fault
@@ -67,7 +69,9 @@ struct vhu_frontend_config {
  *
  * Ownership: @fd belongs to the front-end on success, to the caller on failure.
  * @config->iommu must outlive the front-end.
- * Return: 0, -ENOTSOCK, -EINVAL (a listening socket), -ENOMEM, -EMFILE.
+ * Return: 0; -EBADF, -ENOTSOCK; -EPROTOTYPE: no Unix stream socket; -ENOTCONN: not
+ * connected; -EINVAL: it listens, or the time-out is negative; -ENOSPC: the IOMMU has
+ * 63 devices already; -ENOMEM, -EMFILE.
  */
 int vhu_frontend_new(const struct vhu_frontend_config *config, int fd, struct vhu_frontend **ret);
 
@@ -77,7 +81,8 @@ int vhu_frontend_new(const struct vhu_frontend_config *config, int fd, struct vh
  * @path: where a back-end listens, or is about to within the time-out
  * @ret: the front-end
  *
- * Return: 0, the -errno of connect(2), or as vhu_frontend_new().
+ * Return: 0; the -errno of connect(2), after the time-out where somebody may yet come;
+ * -ENAMETOOLONG; or as vhu_frontend_new().
  */
 int vhu_frontend_connect(const struct vhu_frontend_config *config, const char *path,
                          struct vhu_frontend **ret);
@@ -113,26 +118,32 @@ int vhu_frontend_listen(const struct vhu_frontend_config *config, const char *pa
  * struct vhu_vring_setup.used_ptr tells where that is, else from the base they were
  * started with.
  *
+ * Meanwhile functions that ask something return -ENOTCONN to other threads; misses are
+ * served. Requests that wait for the last back-end end with -ENOTCONN.
+ *
  * To be called when the process of the last back-end is known to be dead: it counts
  * as holding no translation any more, and what only it had exposed is forgotten.
  *
  * Context: as the others; but nobody else may be in functions of the front-end's
  * queues.
  * Ownership: @fd belongs to the front-end, also on failure.
- * Return: 0; -EINVAL: @fd is -1 and there is no path, or it is no socket;
- * -EOPNOTSUPP: the back-end does not offer what was in use; the -errno of
- * connect(2); or as at the top. After an error the back-end is gone; try again.
+ * Return: 0; with nothing changed: -EINVAL: @fd is -1 and there is no path; of the fd, as
+ * vhu_frontend_new(); of the path, as vhu_frontend_connect(), or -ETIMEDOUT; -EDEADLK.
+ * With the back-end gone, so that it is to be tried again: -EOPNOTSUPP: the next one does
+ * not offer what was in use; -EPROTO: also, the last one wrote nonsense into a queue, which
+ * is to be freed; or as at the top. vhu_frontend_error() says what could not be had.
  */
 int vhu_frontend_reconnect(struct vhu_frontend *frontend, int fd);
 
 /**
  * vhu_frontend_free - close the connection and release everything.
- * @frontend: a front-end or NULL; its queues are to be freed before
+ * @frontend: a front-end or NULL; its queues are to be freed before. Unmaps that are under
+ *	way end with -ENOTCONN, and call back from in here
  *
  * The back-end is not asked to stop, and the memory shared with it stays
  * reachable to it for as long as its process lives.
  *
- * Context: nobody else is in functions of the front-end.
+ * Context: nobody else is in functions of the front-end; not from a callback.
  */
 void vhu_frontend_free(struct vhu_frontend *frontend);
 
@@ -214,7 +225,8 @@ void vhu_frontend_stats(const struct vhu_frontend *frontend, struct vhu_frontend
  * Protocol features used where offered: MQ, REPLY_ACK, BACKEND_REQ, CONFIG,
  * CONFIGURE_MEM_SLOTS, RESET_DEVICE, STATUS.
  *
- * Return: 0, -EISCONN if done before, or as at the top.
+ * Return: 0, -EISCONN if done before, or as at the top. After another error than that it
+ * may be tried again.
  */
 int vhu_frontend_negotiate(struct vhu_frontend *frontend);
 
@@ -223,7 +235,8 @@ int vhu_frontend_negotiate(struct vhu_frontend *frontend);
  * @frontend: a front-end after vhu_frontend_negotiate()
  *
  * Without VIRTIO_F_ACCESS_PLATFORM if there is no IOMMU, or the back-end lacks
- * REPLY_ACK or BACKEND_REQ; without the protocol's own bit 30.
+ * REPLY_ACK or BACKEND_REQ; without the protocol's own bits 26 and 30; without
+ * VIRTIO_F_RING_PACKED, since a struct vhu_vring_setup is that of a split ring.
  */
 uint64_t vhu_frontend_features_offered(const struct vhu_frontend *frontend);
 
@@ -250,7 +263,8 @@ unsigned vhu_frontend_queues(const struct vhu_frontend *frontend);
  * virtual address; without it ring addresses are those of struct vhu_region.uva
  * and buffer addresses those of struct vhu_region.gpa.
  *
- * Return: 0, -EOPNOTSUPP: not a subset; or as at the top.
+ * Return: 0, -EOPNOTSUPP: not a subset, and for VIRTIO_F_ACCESS_PLATFORM
+ * vhu_frontend_error() says what is lacking; or as at the top.
  */
 int vhu_frontend_set_features(struct vhu_frontend *frontend, uint64_t features);
 
@@ -261,11 +275,14 @@ int vhu_frontend_set_features(struct vhu_frontend *frontend, uint64_t features);
  * @n: number of @regions
  *
  * Region by region where the back-end has memory slots, else by a new table of
- * all regions. After an error some of @regions may be shared.
+ * all regions. Regions need not be aligned, but many back-ends can't map one that is not.
  *
  * Ownership: fds are duplicated and stay the caller's.
- * Return: 0, -E2BIG: more regions than the back-end takes; -ENOMEM, -EMFILE; or
- * as at the top.
+ * Return: 0; -EINVAL: a region is empty, or wraps; -EEXIST: guest physical addresses of it
+ * are shared already; -E2BIG: more regions than the back-end takes; -ENOMEM: with all these
+ * nothing has changed. -EBADF, -EMFILE, or as at the top: some of @regions may be shared;
+ * those that were refused are not. After -ETIMEDOUT the back-end may know more than is
+ * remembered here.
  */
 int vhu_frontend_add_memory(struct vhu_frontend *frontend, const struct vhu_region *regions,
                             unsigned n);
@@ -275,7 +292,8 @@ int vhu_frontend_add_memory(struct vhu_frontend *frontend, const struct vhu_regi
  * @frontend: a front-end
  * @region: gpa, size and uva as when it was added; the rest is not looked at
  *
- * Return: 0, -ENOENT; or as at the top.
+ * Return: 0, -ENOENT; or as at the top. It stays shared after an error, but for -ENOTCONN
+ * and -EPROTO: then the next back-end does not get it.
  */
 int vhu_frontend_remove_memory(struct vhu_frontend *frontend, const struct vhu_region *region);
 
@@ -346,14 +364,16 @@ struct vhu_vring_setup {
 
 /**
  * vhu_frontend_vring_start - hand a ring over. It runs once it is enabled and
- * kicked.
+ * kicked. Before the first one, all that is mapped is pushed, if that is the IOMMU's
+ * policy, for as long as the back-end acknowledges it.
  * @frontend: a front-end with features set and memory shared
  * @index: the queue's number, below 256
  * @setup: the ring
  *
  * Ownership: the fds are duplicated and stay the caller's.
- * Return: 0, -EINVAL: @index; or as at the top. After an error the ring is not
- * started, or stop it to be sure.
+ * Return: 0; -EINVAL: @index, or no kick fd; -EBUSY: it is started; -EBADF, -EMFILE; or as
+ * at the top. After an error but -EINVAL and -EBUSY the ring is not started, or stop it to
+ * be sure.
  */
 int vhu_frontend_vring_start(struct vhu_frontend *frontend, unsigned index,
                              const struct vhu_vring_setup *setup);
@@ -402,7 +422,9 @@ int vhu_frontend_vrings_enable(struct vhu_frontend *frontend, unsigned first, un
  *
  * When it returns 0 the device has completed every request it had begun.
  *
- * Return: as at the top.
+ * Return: 0; -EINVAL: @index; or as at the top. After -ETIMEDOUT the ring counts as
+ * started, and may be stopped once more. After other errors it counts as stopped: the next
+ * back-end does not get it.
  */
 int vhu_frontend_vring_stop(struct vhu_frontend *frontend, unsigned index, uint16_t *ret_base);
 

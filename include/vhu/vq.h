@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The driver's side of a device's queues, for front-ends that are the driver
- * themselves: split rings, with or without indirect descriptors and event_idx.
+ * themselves: split rings, with or without indirect descriptors and event_idx. Nothing
+ * else that changes a ring may be negotiated with them, like VIRTIO_F_IN_ORDER (35).
  *
  * Context: a queue belongs to one thread at a time; the front-end under it need not
  * be that thread's. Errors: as at the top of vhu/frontend.h.
@@ -73,7 +74,8 @@ size_t vhu_vq_bytes(uint16_t num, uint16_t table_entries);
  * sets a status of ACKNOWLEDGE, DRIVER and FEATURES_OK first, by
  * vhu_frontend_set_status(), and DRIVER_OK in the end.
  *
- * Return: 0, -EINVAL, -ENOMEM, -EMFILE, or as at the top.
+ * Return: 0; -EINVAL: the queue's number, the ring's size, or where it lies; -EBUSY: the
+ * ring is started already; -ENOMEM, -EMFILE; or as at the top.
  */
 int vhu_vq_start(struct vhu_frontend *frontend, const struct vhu_vq_config *config,
                  struct vhu_vq **ret);
@@ -93,8 +95,8 @@ int vhu_vq_stop(struct vhu_vq *vq);
  * What was completed and not fetched stays there for vhu_vq_get(); the rest is made
  * available once more, in the order in which it was added. The device is kicked.
  *
- * Return: 0; -EPROTO: the device wrote nonsense into the ring, or as
- * vhu_vq_start().
+ * Return: 0; -EBUSY: it was not stopped; -EPROTO: the device wrote nonsense into the
+ * ring; or as vhu_vq_start().
  */
 int vhu_vq_restart(struct vhu_vq *vq);
 
@@ -143,8 +145,8 @@ int vhu_vq_get(struct vhu_vq *vq, void **ret_token, uint32_t *ret_written);
  * @timeout_ms: how long at most; -1: for ever
  *
  * Return: 1: vhu_vq_get() has something; 0: the time is over; -EPROTO: the
- * device has declared the ring broken; or as vhu_frontend_run(), or the -errno
- * of poll(2).
+ * device has declared the ring broken; -ENOTCONN: the back-end is gone; -EDEADLK:
+ * called from a callback, and there is nothing yet; or the -errno of poll(2).
  */
 int vhu_vq_wait(struct vhu_vq *vq, int timeout_ms);
 

@@ -3,6 +3,7 @@
 #include "frontend/frontend.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/virtio_config.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +19,13 @@
 #include "transport/socket.h"
 
 #define TIMEOUT_DEFAULT_MS 5000
+/* Longer is for ever, and a little more than this must not wrap. */
+#define TIMEOUT_MAX_MS (INT_MAX / 2)
+
+pthread_mutex_t *frontend_lock_of(const struct vhu_frontend *fe)
+{
+	return (pthread_mutex_t *)(uintptr_t)&fe->lock;
+}
 
 bool frontend_has_protocol(const struct vhu_frontend *fe, unsigned bit)
 {
@@ -84,6 +92,13 @@ static void release(struct vhu_frontend *fe)
 	free(fe);
 }
 
+static int timeout_of(const struct vhu_frontend_config *config)
+{
+	if (!config->timeout_ms)
+		return TIMEOUT_DEFAULT_MS;
+	return config->timeout_ms < TIMEOUT_MAX_MS ? config->timeout_ms : TIMEOUT_MAX_MS;
+}
+
 static int frontend_alloc(const struct vhu_frontend_config *config, struct vhu_frontend **ret)
 {
 	struct vhu_frontend *fe = calloc(1, sizeof(*fe));
@@ -92,8 +107,7 @@ static int frontend_alloc(const struct vhu_frontend_config *config, struct vhu_f
 	if (!fe)
 		return -ENOMEM;
 	fe->config = *config;
-	if (!fe->config.timeout_ms)
-		fe->config.timeout_ms = TIMEOUT_DEFAULT_MS;
+	fe->config.timeout_ms = timeout_of(config);
 	snprintf(fe->name, sizeof(fe->name), "%s", config->name ? config->name : "frontend");
 	fe->listener = -1;
 	fe->status = -1;
@@ -131,7 +145,7 @@ VHU_EXPORT int vhu_frontend_new(const struct vhu_frontend_config *config, int fd
                                 struct vhu_frontend **ret)
 {
 	struct vhu_frontend *fe;
-	int error = meet_check(fd);
+	int error = config->timeout_ms < 0 ? -EINVAL : meet_check(fd);
 
 	if (!error)
 		error = frontend_alloc(config, &fe);
@@ -148,11 +162,6 @@ VHU_EXPORT int vhu_frontend_new(const struct vhu_frontend_config *config, int fd
 static const char *name_of(const struct vhu_frontend_config *config)
 {
 	return config->name ? config->name : "frontend";
-}
-
-static int timeout_of(const struct vhu_frontend_config *config)
-{
-	return config->timeout_ms ? config->timeout_ms : TIMEOUT_DEFAULT_MS;
 }
 
 /* The front-end of a connection that has just been made, at @path. */
@@ -175,8 +184,11 @@ VHU_EXPORT int vhu_frontend_connect(const struct vhu_frontend_config *config, co
                                     struct vhu_frontend **ret)
 {
 	struct socket_fault why;
-	int fd, error = socket_connect(path, timeout_of(config), &fd, &why);
+	int fd, error;
 
+	if (config->timeout_ms < 0)
+		return -EINVAL;
+	error = socket_connect(path, timeout_of(config), &fd, &why);
 	if (!error)
 		return new_at(config, fd, path, ret);
 	log_error(name_of(config), "%s", why.text);
@@ -187,8 +199,11 @@ VHU_EXPORT int vhu_frontend_listen(const struct vhu_frontend_config *config, con
                                    struct vhu_frontend **ret)
 {
 	struct socket_fault why;
-	int listener, fd, error = socket_listen(path, &listener, &why);
+	int listener, fd, error;
 
+	if (config->timeout_ms < 0)
+		return -EINVAL;
+	error = socket_listen(path, &listener, &why);
 	if (error) {
 		log_error(name_of(config), "%s", why.text);
 		return error;
@@ -233,7 +248,7 @@ VHU_EXPORT int vhu_frontend_fd(const struct vhu_frontend *fe)
 
 VHU_EXPORT int vhu_frontend_run(struct vhu_frontend *fe, int timeout_ms)
 {
-	int error = frontend_enter(fe);
+	int error = pump_enter(fe);
 
 	if (error)
 		return error;
@@ -249,29 +264,23 @@ VHU_EXPORT void vhu_frontend_wake(struct vhu_frontend *fe)
 	fd_signal(fe->wake);
 }
 
-/* To look at it is no change of it, though its lock is taken. */
-static pthread_mutex_t *lock_of(const struct vhu_frontend *fe)
-{
-	return (pthread_mutex_t *)(uintptr_t)&fe->lock;
-}
-
 /* A copy, since other threads write the original. */
 VHU_EXPORT const char *vhu_frontend_error(const struct vhu_frontend *fe)
 {
 	static _Thread_local char text[sizeof(fe->error)];
 
-	pthread_mutex_lock(lock_of(fe));
+	pthread_mutex_lock(frontend_lock_of(fe));
 	memcpy(text, fe->error, sizeof(text));
-	pthread_mutex_unlock(lock_of(fe));
+	pthread_mutex_unlock(frontend_lock_of(fe));
 	return text;
 }
 
 VHU_EXPORT void vhu_frontend_stats(const struct vhu_frontend *fe, struct vhu_frontend_stats *ret)
 {
-	pthread_mutex_lock(lock_of(fe));
+	pthread_mutex_lock(frontend_lock_of(fe));
 	*ret = fe->stats;
 	ret->sends += channel_stats(fe->main).sends;
 	if (fe->back)
 		ret->reply_sends += channel_stats(fe->back).sends;
-	pthread_mutex_unlock(lock_of(fe));
+	pthread_mutex_unlock(frontend_lock_of(fe));
 }

@@ -31,9 +31,9 @@
 #include "transport/channel.h"
 #include "wire/message.h"
 
-/* Replies awaited; those of misses leave RESERVED to callers. */
-#define AWAITED_MAX      1024u
-#define AWAITED_RESERVED 64u
+/* Replies awaited; those of misses leave RESERVED to callers, some of whom ask much at once. */
+#define AWAITED_MAX      1280u
+#define AWAITED_RESERVED 320u
 
 /* Requests of the back-end not replied to; no more are read then. */
 #define BACK_REQUESTS_MAX 256u
@@ -119,6 +119,8 @@ struct vhu_frontend {
 	int wake; /* an eventfd */
 
 	bool lost;
+	bool replaying;       /* all is told to the next back-end, by one thread alone */
+	unsigned connections; /* made so far */
 	char lost_reason[256];
 	char error[320];
 	struct vhu_frontend_stats stats;
@@ -161,6 +163,9 @@ struct vhu_frontend {
 	struct list tickets; /* under way, the oldest first */
 };
 
+/* Of a front-end that is only looked at; its lock is no part of what it is. */
+pthread_mutex_t *frontend_lock_of(const struct vhu_frontend *fe);
+
 bool frontend_has_protocol(const struct vhu_frontend *fe, unsigned bit);
 bool frontend_translates(const struct vhu_frontend *fe);
 
@@ -192,6 +197,8 @@ void pump_change(struct vhu_frontend *fe, int fd, enum pump_source source, uint3
 bool pump_in_callback(void);
 
 /* Takes the lock, for a function that may wait. -EDEADLK: it may not, and there is no lock. */
+int pump_enter(struct vhu_frontend *fe);
+/* The same for one that asks something; so -ENOTCONN as long as there is a replay. */
 int frontend_enter(struct vhu_frontend *fe);
 /* Calls back what is due, and drops the lock; returns @result. */
 int frontend_leave(struct vhu_frontend *fe, int result);
@@ -261,6 +268,8 @@ int iotlb_push_all(struct vhu_frontend *fe);
 
 /* negotiate.c */
 int negotiate(struct vhu_frontend *fe);
+/* What the driver may choose from. */
+uint64_t negotiate_offer(const struct vhu_frontend *fe);
 int negotiate_features(struct vhu_frontend *fe, uint64_t features);
 
 /* memory.c */

@@ -244,6 +244,7 @@ static void push(struct iommu_device *device, struct range range, bool last)
 int iotlb_push_all(struct vhu_frontend *fe)
 {
 	int64_t deadline = frontend_now_ms() + fe->config.timeout_ms, left;
+	const unsigned connection = fe->connections;
 	struct range range = RANGE_ALL;
 	bool more = frontend_translates(fe) && iommu_pushes(fe->config.iommu);
 	int error = 0;
@@ -257,8 +258,10 @@ int iotlb_push_all(struct vhu_frontend *fe)
 		}
 		exchange_flush(fe);
 		left = deadline - frontend_now_ms();
-		if (fe->lost || left < 0)
-			error = fe->lost ? -ENOTCONN : -ETIMEDOUT;
+		if (fe->lost || fe->connections != connection)
+			error = -ENOTCONN;
+		else if (left < 0)
+			error = -ETIMEDOUT;
 		else
 			error = frontend_round(fe, (int)left + 1);
 	}

@@ -12,10 +12,16 @@
 
 int meet_check(int fd)
 {
+	struct sockaddr_storage peer;
+	socklen_t size = sizeof(peer);
 	bool listening;
 	int error = socket_kind(fd, &listening);
 
-	return error ? error : listening ? -EINVAL : 0;
+	if (error)
+		return error;
+	if (listening)
+		return -EINVAL;
+	return getpeername(fd, (struct sockaddr *)&peer, &size) < 0 ? -errno : 0;
 }
 
 int meet_accept(int listener, int timeout_ms, int *ret_fd)

@@ -7,6 +7,7 @@
 
 #include "base/export.h"
 #include "base/fd.h"
+#include "base/range.h"
 #include "frontend/frontend.h"
 
 /* ADD_MEM_REG messages that are sent before a reply is awaited. */
@@ -83,9 +84,14 @@ static int append(struct vhu_frontend *fe, const struct vhu_region *region)
 	return 0;
 }
 
+static unsigned regions_max(const struct vhu_frontend *fe)
+{
+	return by_slots(fe) ? (unsigned)fe->slots : VHU_MEMORY_REGIONS_MAX;
+}
+
 static int make_room(struct vhu_frontend *fe, unsigned n)
 {
-	unsigned max = by_slots(fe) ? (unsigned)fe->slots : VHU_MEMORY_REGIONS_MAX;
+	const unsigned max = regions_max(fe);
 	struct shared_region *regions;
 
 	if (n > max || fe->n_regions > max - n)
@@ -93,7 +99,7 @@ static int make_room(struct vhu_frontend *fe, unsigned n)
 		                      max);
 	regions = realloc(fe->regions, (fe->n_regions + n) * sizeof(*regions));
 	if (!regions)
-		return -ENOMEM;
+		return frontend_fault(fe, -ENOMEM, "memory: %s", strerror(ENOMEM));
 	fe->regions = regions;
 	return 0;
 }
@@ -153,10 +159,54 @@ static int add_by_table(struct vhu_frontend *fe, const struct vhu_region *region
 	return error;
 }
 
+static bool is_region(const struct vhu_region *region, struct range *ret)
+{
+	struct range uva, file;
+
+	return range_make(region->gpa, region->size, ret) &&
+	       range_make(region->uva, region->size, &uva) &&
+	       range_make(region->offset, region->size, &file) && file.last < INT64_MAX;
+}
+
+/* By guest physical address; a place in a file, or of this process, may be shared twice. */
+static bool is_taken(const struct vhu_frontend *fe, const struct vhu_region *before, unsigned n,
+                     struct range gpa)
+{
+	struct range other;
+
+	for (unsigned i = 0; i < fe->n_regions; i++)
+		if (range_make(fe->regions[i].wire.gpa, fe->regions[i].wire.size, &other) &&
+		    range_overlaps(gpa, other))
+			return true;
+	for (unsigned i = 0; i < n; i++)
+		if (range_make(before[i].gpa, before[i].size, &other) && range_overlaps(gpa, other))
+			return true;
+	return false;
+}
+
+/* The one at @i, against those that are shared and those before it. */
+static int check_region(struct vhu_frontend *fe, const struct vhu_region *regions, unsigned i)
+{
+	const struct vhu_region *region = &regions[i];
+	struct range gpa;
+
+	if (!is_region(region, &gpa))
+		return frontend_fault(fe, -EINVAL, "memory: no region of %#llx bytes at %#llx",
+		                      (unsigned long long)region->size,
+		                      (unsigned long long)region->gpa);
+	if (is_taken(fe, regions, i, gpa))
+		return frontend_fault(fe, -EEXIST, "memory: some of %#llx bytes at %#llx is shared",
+		                      (unsigned long long)region->size,
+		                      (unsigned long long)region->gpa);
+	return 0;
+}
+
 static int add_memory(struct vhu_frontend *fe, const struct vhu_region *regions, unsigned n)
 {
 	int error = n ? make_room(fe, n) : 0;
 
+	for (unsigned i = 0; i < n && !error; i++)
+		error = check_region(fe, regions, i);
 	if (error || !n)
 		return error;
 	return by_slots(fe) ? add_slots(fe, regions, n) : add_by_table(fe, regions, n);
@@ -206,7 +256,8 @@ static int remove_memory(struct vhu_frontend *fe, const struct vhu_region *regio
 	gone = fe->regions[i];
 	fe->regions[i] = fe->regions[--fe->n_regions];
 	error = by_slots(fe) ? send_slot(fe, VHU_FE_REM_MEM_REG, &gone) : send_table(fe);
-	if (error)
+	/* The dead are told nothing any more; the next one is not told of it. */
+	if (error && error != -ENOTCONN && error != -EPROTO)
 		fe->regions[fe->n_regions++] = gone;
 	else
 		fd_close(&gone.fd);
@@ -226,11 +277,12 @@ int memory_share_again(struct vhu_frontend *fe)
 
 	if (!fe->n_regions)
 		return 0;
+	if (fe->n_regions > regions_max(fe))
+		return frontend_fault(fe, -EOPNOTSUPP,
+		                      "memory: %u regions, the back-end takes %u at most",
+		                      fe->n_regions, regions_max(fe));
 	if (!by_slots(fe))
 		return send_table(fe);
-	if (fe->n_regions > fe->slots)
-		return frontend_fault(fe, -EOPNOTSUPP, "memory: the back-end takes %u regions",
-		                      (unsigned)fe->slots);
 	for (unsigned i = 0; i < fe->n_regions && !error; i++)
 		error = send_slot(fe, VHU_FE_ADD_MEM_REG, &fe->regions[i]);
 	return error;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* From a connection to features that both sides know. */
 #include <errno.h>
+#include <linux/vhost_types.h>
 #include <linux/virtio_config.h>
 
 #include "base/export.h"
@@ -16,6 +17,16 @@
 
 /* Misses can't be answered without these (rule M2). */
 #define PROTOCOL_IOTLB (VHU_BIT(VHU_PROTOCOL_F_REPLY_ACK) | VHU_BIT(VHU_PROTOCOL_F_BACKEND_REQ))
+
+#define PLATFORM       VHU_BIT(VIRTIO_F_ACCESS_PLATFORM)
+
+/*
+ * What no driver should choose here: the protocol's own bits, and packed rings, whose
+ * state does not go into a struct vhu_vring_setup.
+ */
+#define NOT_FOR_DRIVERS                                                \
+	(VHU_BIT(VHU_F_PROTOCOL_FEATURES) | VHU_BIT(VHOST_F_LOG_ALL) | \
+	 VHU_BIT(VIRTIO_F_RING_PACKED))
 
 /* The choice can't be acknowledged: REPLY_ACK is part of it. */
 static int choose_protocol(struct vhu_frontend *fe)
@@ -77,44 +88,88 @@ VHU_EXPORT int vhu_frontend_negotiate(struct vhu_frontend *fe)
 	if (error)
 		return error;
 	if (fe->negotiated)
-		return frontend_leave(fe, -EISCONN);
+		return frontend_leave(
+			fe, frontend_fault(fe, -EISCONN, "negotiated already, or just about to"));
+	fe->negotiated = true;
 	error = negotiate(fe);
 	fe->negotiated = !error;
 	return frontend_leave(fe, error);
 }
 
-VHU_EXPORT uint64_t vhu_frontend_features_offered(const struct vhu_frontend *fe)
+uint64_t negotiate_offer(const struct vhu_frontend *fe)
 {
-	uint64_t features = fe->features_offered & ~VHU_BIT(VHU_F_PROTOCOL_FEATURES);
+	uint64_t features = fe->features_offered & ~NOT_FOR_DRIVERS;
 
 	if (!fe->config.iommu || (fe->protocol_features & PROTOCOL_IOTLB) != PROTOCOL_IOTLB)
-		features &= ~VHU_BIT(VIRTIO_F_ACCESS_PLATFORM);
+		features &= ~PLATFORM;
+	return features;
+}
+
+/* Another thread may reconnect. */
+VHU_EXPORT uint64_t vhu_frontend_features_offered(const struct vhu_frontend *fe)
+{
+	uint64_t features;
+
+	pthread_mutex_lock(frontend_lock_of(fe));
+	features = negotiate_offer(fe);
+	pthread_mutex_unlock(frontend_lock_of(fe));
 	return features;
 }
 
 VHU_EXPORT uint64_t vhu_frontend_protocol_features(const struct vhu_frontend *fe)
 {
-	return fe->protocol_features;
+	uint64_t features;
+
+	pthread_mutex_lock(frontend_lock_of(fe));
+	features = fe->protocol_features;
+	pthread_mutex_unlock(frontend_lock_of(fe));
+	return features;
 }
 
 VHU_EXPORT unsigned vhu_frontend_queues(const struct vhu_frontend *fe)
 {
-	return (unsigned)fe->queues;
+	unsigned queues;
+
+	pthread_mutex_lock(frontend_lock_of(fe));
+	queues = (unsigned)fe->queues;
+	pthread_mutex_unlock(frontend_lock_of(fe));
+	return queues;
+}
+
+/* Who has to do something about it is told what. */
+static const char *why_no_platform(const struct vhu_frontend *fe)
+{
+	if (!(fe->features_offered & PLATFORM))
+		return "the back-end does not offer ACCESS_PLATFORM; give it an option for it, or "
+		       "do without";
+	if (!fe->config.iommu)
+		return "ACCESS_PLATFORM needs an IOMMU, in struct vhu_frontend_config";
+	if (!frontend_has_protocol(fe, VHU_PROTOCOL_F_REPLY_ACK))
+		return "ACCESS_PLATFORM needs the protocol feature REPLY_ACK, which the back-end "
+		       "does not offer";
+	return "ACCESS_PLATFORM needs a back-channel, and the back-end does not offer the protocol "
+	       "feature BACKEND_REQ";
+}
+
+static int check_features(struct vhu_frontend *fe, uint64_t features)
+{
+	const uint64_t missing = features & ~negotiate_offer(fe);
+
+	if (missing & PLATFORM)
+		return frontend_fault(fe, -EOPNOTSUPP, "SET_FEATURES: %s", why_no_platform(fe));
+	if (missing)
+		return frontend_fault(fe, -EOPNOTSUPP, "SET_FEATURES: not on offer: %#llx",
+		                      (unsigned long long)missing);
+	return 0;
 }
 
 int negotiate_features(struct vhu_frontend *fe, uint64_t features)
 {
-	uint64_t missing = features & ~vhu_frontend_features_offered(fe), before = fe->features;
-	int error;
+	const uint64_t before = fe->features;
+	int error = check_features(fe, features);
 
-	if (missing)
-		return frontend_fault(fe, -EOPNOTSUPP,
-		                      "SET_FEATURES: not offered by the back-end%s: %#llx",
-		                      missing & VHU_BIT(VIRTIO_F_ACCESS_PLATFORM)
-		                              ? " (ACCESS_PLATFORM needs an IOMMU here, and "
-		                                "REPLY_ACK and BACKEND_REQ there)"
-		                              : "",
-		                      (unsigned long long)missing);
+	if (error)
+		return error;
 	features |= fe->features_offered & VHU_BIT(VHU_F_PROTOCOL_FEATURES);
 	/* In force from the sending on: misses may come before the acknowledgement. */
 	fe->features = features;

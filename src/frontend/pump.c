@@ -159,12 +159,26 @@ static void call_timer(struct vhu_frontend *fe)
 	iommu_timer_expired(fe->config.iommu);
 }
 
+static bool is_due(const struct vhu_frontend *fe)
+{
+	return fe->n_faults || fe->config_due || fe->timer_due || fe->lost_due ||
+	       !list_is_empty(&fe->deferred);
+}
+
+/*
+ * Of what back-ends cause, that which is due by now: whoever notes more of it meanwhile
+ * does that himself. So nobody is held up by one that always has something.
+ */
 static void run_callbacks(struct vhu_frontend *fe)
 {
-	while (fe->n_faults)
+	unsigned faults = fe->n_faults, changes = fe->config_due;
+
+	for (; faults && fe->n_faults; faults--)
 		call_fault(fe);
-	for (; fe->config_due; fe->config_due--)
+	for (; changes && fe->config_due; changes--) {
+		fe->config_due--;
 		call(fe, call_config_changed);
+	}
 	while (!list_is_empty(&fe->deferred))
 		call_deferred(fe);
 	if (fe->timer_due) {
@@ -180,7 +194,7 @@ static void run_callbacks(struct vhu_frontend *fe)
 		fd_signal(fe->wake);
 }
 
-int frontend_enter(struct vhu_frontend *fe)
+int pump_enter(struct vhu_frontend *fe)
 {
 	pthread_mutex_lock(&fe->lock);
 	if (!pump_in_callback())
@@ -190,10 +204,15 @@ int frontend_enter(struct vhu_frontend *fe)
 	return -EDEADLK;
 }
 
-static bool is_due(const struct vhu_frontend *fe)
+int frontend_enter(struct vhu_frontend *fe)
 {
-	return fe->n_faults || fe->config_due || fe->timer_due || fe->lost_due ||
-	       !list_is_empty(&fe->deferred);
+	int error = pump_enter(fe);
+
+	if (error || !fe->replaying)
+		return error;
+	frontend_fault(fe, -ENOTCONN, "the back-end is about to be replaced");
+	pthread_mutex_unlock(&fe->lock);
+	return -ENOTCONN;
 }
 
 /* From inside of a callback none is made: whoever runs the front-end next does. */

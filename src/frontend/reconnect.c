@@ -41,6 +41,7 @@ static int replace(struct vhu_frontend *fe, int fd)
 		return frontend_fault(fe, error, "reconnecting: %s", strerror(-error));
 	fe->stats.sends += channel_stats(before).sends;
 	channel_free(before);
+	fe->connections++;
 	iommu_device_died(&fe->device);
 	fe->gave = false;
 	fe->lost = fe->lost_due = false;
@@ -79,10 +80,16 @@ static int reconnect(struct vhu_frontend *fe, int fd)
 		fd_close(&fd);
 		return error;
 	}
-	if (fe->negotiated)
+	if (fe->negotiated) {
+		fe->replaying = true;
 		error = replay(fe);
+		fe->replaying = false;
+	}
 	if (error) {
-		frontend_lose(fe, -ENOTCONN, "could not be brought to where the last one was");
+		char why[sizeof(fe->error)];
+
+		memcpy(why, fe->error, sizeof(why));
+		frontend_lose(fe, -ENOTCONN, "not brought to where the last one was: %s", why);
 		fe->lost_due = false;
 		return error;
 	}

@@ -116,14 +116,47 @@ static int requeue(struct vq_node *node, uint16_t *ret_base)
 	return vring_driver_requeue(vq->driver, ret_base);
 }
 
-static void join(struct vhu_vq *vq)
+static bool is_taken(struct vhu_frontend *fe, unsigned index)
 {
+	struct list *node;
+
+	list_for_each (node, &fe->vqs)
+		if (container_of(node, struct vq_node, node)->index == index)
+			return true;
+	return fe->rings[index].started;
+}
+
+/* Before anything is written to its memory, or said of it. */
+static int join(struct vhu_vq *vq)
+{
+	struct vhu_frontend *fe = vq->frontend;
+	int error = 0;
+
 	vq->node.index = vq->config.index;
 	vq->node.call_fd = vq->call_fd;
 	vq->node.requeue = requeue;
-	pthread_mutex_lock(&vq->frontend->lock);
-	list_append(&vq->frontend->vqs, &vq->node.node);
-	pthread_mutex_unlock(&vq->frontend->lock);
+	pthread_mutex_lock(&fe->lock);
+	if (vq->config.index >= RINGS_MAX)
+		error = frontend_fault(fe, -EINVAL, "ring %u: no such queue", vq->config.index);
+	else if (is_taken(fe, vq->config.index))
+		error = frontend_fault(fe, -EBUSY, "ring %u: started already", vq->config.index);
+	else
+		list_append(&fe->vqs, &vq->node.node);
+	pthread_mutex_unlock(&fe->lock);
+	return error;
+}
+
+/* Its memory is not touched while the back-end has it, or is about to have it again. */
+static int check_stopped(struct vhu_vq *vq)
+{
+	struct vhu_frontend *fe = vq->frontend;
+	int error = 0;
+
+	pthread_mutex_lock(&fe->lock);
+	if (fe->rings[vq->config.index].started)
+		error = frontend_fault(fe, -EBUSY, "ring %u: not stopped", vq->config.index);
+	pthread_mutex_unlock(&fe->lock);
+	return error;
 }
 
 /* Nobody hands the ring over once more whose memory goes. */
@@ -131,20 +164,8 @@ static void part(struct vhu_vq *vq)
 {
 	pthread_mutex_lock(&vq->frontend->lock);
 	list_remove(&vq->node.node);
-	if (vq->config.index < RINGS_MAX)
-		vrings_forget(vq->frontend, vq->config.index, 1);
+	vrings_forget(vq->frontend, vq->config.index, 1);
 	pthread_mutex_unlock(&vq->frontend->lock);
-}
-
-static int begin(struct vhu_vq *vq)
-{
-	int error = hand_over(vq, 0);
-
-	if (error)
-		part(vq);
-	else
-		join(vq);
-	return error;
 }
 
 VHU_EXPORT int vhu_vq_start(struct vhu_frontend *frontend, const struct vhu_vq_config *config,
@@ -166,9 +187,11 @@ VHU_EXPORT int vhu_vq_start(struct vhu_frontend *frontend, const struct vhu_vq_c
 	if (!error)
 		error = fd_event(&vq->err_fd);
 	if (!error)
+		error = join(vq);
+	if (!error)
 		error = make_driver(vq, layout);
 	if (!error)
-		error = begin(vq);
+		error = hand_over(vq, 0);
 	if (error)
 		vhu_vq_free(vq);
 	else
@@ -184,8 +207,10 @@ VHU_EXPORT int vhu_vq_stop(struct vhu_vq *vq)
 VHU_EXPORT int vhu_vq_restart(struct vhu_vq *vq)
 {
 	uint16_t base;
-	int error = requeue(&vq->node, &base);
+	int error = check_stopped(vq);
 
+	if (!error)
+		error = requeue(&vq->node, &base);
 	if (!error)
 		error = hand_over(vq, base);
 	return error ? error : fd_signal(vq->kick_fd);
@@ -249,7 +274,10 @@ static bool is_lost(struct vhu_frontend *fe)
 	return lost;
 }
 
-/* Sleeps once on everything that may happen. 0 or -errno. */
+/*
+ * Sleeps once on everything that may happen. 0 or -errno. The call fd tells of the
+ * back-end's end, but only who sleeps by then.
+ */
 static int sleep_once(struct vhu_vq *vq, int timeout_ms)
 {
 	struct pollfd fds[] = {
@@ -258,6 +286,10 @@ static int sleep_once(struct vhu_vq *vq, int timeout_ms)
 		{ .fd = vhu_frontend_fd(vq->frontend), .events = POLLIN },
 	};
 
+	if (pump_in_callback())
+		return -EDEADLK;
+	if (vq->config.run_elsewhere && is_lost(vq->frontend))
+		return -ENOTCONN;
 	if (poll(fds, vq->config.run_elsewhere ? 2 : 3, timeout_ms) < 0)
 		return errno == EINTR ? 0 : -errno;
 	if (fds[0].revents)

@@ -145,14 +145,22 @@ static int start_some(struct vhu_frontend *fe, unsigned first, const struct vhu_
 	return exchange_wait(fe, &kicking);
 }
 
+static int check_setup(struct vhu_frontend *fe, unsigned index, const struct vhu_vring_setup *setup)
+{
+	if (setup->kick_fd < 0)
+		return frontend_fault(fe, -EINVAL, "ring %u: no kick fd", index);
+	if (fe->rings[index].started)
+		return frontend_fault(fe, -EBUSY, "ring %u: started already", index);
+	return 0;
+}
+
 static int start(struct vhu_frontend *fe, unsigned first, const struct vhu_vring_setup *setups,
                  unsigned n)
 {
 	int error = check_index(fe, first, n);
 
 	for (unsigned i = 0; i < n && !error; i++)
-		if (setups[i].kick_fd < 0)
-			error = frontend_fault(fe, -EINVAL, "ring %u: no kick fd", first + i);
+		error = check_setup(fe, first + i, &setups[i]);
 	while (n && !error) {
 		unsigned some = n < RINGS_AT_ONCE ? n : RINGS_AT_ONCE;
 
@@ -220,6 +228,9 @@ static int finish_stop(struct vhu_frontend *fe, unsigned index, const struct req
 		return frontend_fault(fe, -EREMOTEIO,
 		                      "GET_VRING_BASE: asked for ring %u, got ring %u", index,
 		                      state->index);
+	if (state->num > UINT16_MAX)
+		return frontend_fault(fe, -EREMOTEIO, "GET_VRING_BASE: ring %u, index %u", index,
+		                      state->num);
 	if (ret_base)
 		*ret_base = (uint16_t)state->num;
 	return 0;
@@ -246,19 +257,36 @@ static int stop_some(struct vhu_frontend *fe, unsigned first, unsigned n, uint16
 	return result;
 }
 
+static bool is_end(int error)
+{
+	return error == -ENOTCONN || error == -EPROTO;
+}
+
+/*
+ * What one of them has answered wrongly is no reason to leave the others. Of the dead
+ * nothing is to be had any more, and the next one is not to have the rings.
+ */
 static int stop(struct vhu_frontend *fe, unsigned first, unsigned n, uint16_t *ret_bases)
 {
-	int error = check_index(fe, first, n);
+	int error = check_index(fe, first, n), wrong = 0;
 
 	while (n && !error) {
 		unsigned some = n < STOPS_AT_ONCE ? n : STOPS_AT_ONCE;
 
 		error = stop_some(fe, first, some, ret_bases);
+		if (is_end(error))
+			break;
+		if (error == -EREMOTEIO) {
+			wrong = error;
+			error = 0;
+		}
 		ret_bases = ret_bases ? ret_bases + some : NULL;
 		first += some;
 		n -= some;
 	}
-	return error;
+	for (unsigned i = first; i < first + n && is_end(error); i++)
+		ring_forget(fe, &fe->rings[i]);
+	return error ? error : wrong;
 }
 
 VHU_EXPORT int vhu_frontend_vrings_stop(struct vhu_frontend *fe, unsigned first, unsigned n,
@@ -299,8 +327,13 @@ static int requeue_all(struct vhu_frontend *fe)
 		struct vq_node *vq = container_of(node, struct vq_node, node);
 		struct ring *ring = &fe->rings[vq->index];
 
-		if (ring->started && !error)
-			error = vq->requeue(vq, &ring->setup.base);
+		if (!ring->started || error)
+			continue;
+		error = vq->requeue(vq, &ring->setup.base);
+		if (error)
+			frontend_fault(fe, error, "ring %u: can't be gone on with: %s", vq->index,
+			               error == -EPROTO ? "the last back-end wrote nonsense into it"
+			                                : strerror(-error));
 	}
 	return error;
 }
@@ -325,16 +358,30 @@ static int start_again(struct vhu_frontend *fe, unsigned index)
 	return error;
 }
 
+/* Whether the back-end has as many queues as are in use. */
+static int check_queues(struct vhu_frontend *fe)
+{
+	for (unsigned i = fe->queues ? (unsigned)fe->queues : RINGS_MAX; i < RINGS_MAX; i++)
+		if (fe->rings[i].started)
+			return frontend_fault(fe, -EOPNOTSUPP,
+			                      "ring %u: the back-end has %u queues", i,
+			                      (unsigned)fe->queues);
+	return 0;
+}
+
 int vrings_start_again(struct vhu_frontend *fe)
 {
-	int error = requeue_all(fe);
+	int error = check_queues(fe);
+
+	if (!error)
+		error = requeue_all(fe);
 
 	/* None works yet: before the first one all there is to be pushed is. */
 	fe->n_started = 0;
 	for (unsigned i = 0; i < RINGS_MAX && !error; i++) {
 		if (fe->rings[i].started)
 			error = start_again(fe, i);
-		if (!error && fe->rings[i].enabled)
+		if (!error && fe->rings[i].enabled && (!fe->queues || i < fe->queues))
 			error = enable(fe, i, 1, true);
 	}
 	fe->n_started = 0;

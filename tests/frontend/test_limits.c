@@ -223,6 +223,7 @@ static void a_queue_that_could_not_be_started_is_not_handed_over_again(void **st
 struct sharer {
 	struct vhu_frontend *frontend;
 	struct vhu_guestmem *mem;
+	struct vhu_region regions[8];
 	pthread_t thread;
 	int error;
 };
@@ -231,8 +232,8 @@ struct sharer {
 static void *share(void *opaque)
 {
 	struct sharer *sharer = opaque;
-	unsigned n;
-	const struct vhu_region *regions = vhu_guestmem_regions(sharer->mem, &n);
+	const struct vhu_region *regions = sharer->regions;
+	const unsigned n = ARRAY_SIZE(sharer->regions);
 
 	for (unsigned round = 0; round < 100; round++) {
 		for (unsigned i = 0; i < n && !sharer->error; i += 4)
@@ -248,10 +249,17 @@ static void threads_may_share_memory_at_the_same_time(void **state)
 	const uint64_t sizes[8] = { PAGE, PAGE, PAGE, PAGE, PAGE, PAGE, PAGE, PAGE };
 	struct fake *fake = fake_ready(&fake_full, VERSION);
 	struct sharer sharers[2] = { 0 };
+	const struct vhu_region *regions;
+	unsigned n;
 
 	for (unsigned i = 0; i < 2; i++) {
 		sharers[i].frontend = fake->frontend;
 		assert_int_equal(vhu_guestmem_new(sizes, 8, &sharers[i].mem), 0);
+		regions = vhu_guestmem_regions(sharers[i].mem, &n);
+		for (unsigned j = 0; j < n; j++) {
+			sharers[i].regions[j] = regions[j];
+			sharers[i].regions[j].gpa += i * FAR;
+		}
 		assert_int_equal(pthread_create(&sharers[i].thread, NULL, share, &sharers[i]), 0);
 	}
 	for (unsigned i = 0; i < 2; i++)

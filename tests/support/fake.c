@@ -23,6 +23,7 @@ const struct fake_config fake_full = {
 	                     VHU_BIT(VHU_PROTOCOL_F_CONFIGURE_MEM_SLOTS) |
 	                     VHU_BIT(VHU_PROTOCOL_F_RESET_DEVICE) | VHU_BIT(VHU_PROTOCOL_F_STATUS),
 	.slots = 32,
+	.queues = 4,
 };
 
 /* What a front-end that has no business with it would not like to be offered. */
@@ -35,7 +36,7 @@ static int reply_default(struct fake *fake, const struct message *request)
 	case VHU_FE_GET_PROTOCOL_FEATURES:
 		return peer_reply_u64(fake->main, request,
 		                      fake->config.protocol_features | PROTOCOL_ALIEN);
-	case VHU_FE_GET_QUEUE_NUM: return peer_reply_u64(fake->main, request, 4);
+	case VHU_FE_GET_QUEUE_NUM: return peer_reply_u64(fake->main, request, fake->config.queues);
 	case VHU_FE_GET_MAX_MEM_SLOTS:
 		return peer_reply_u64(fake->main, request, fake->config.slots);
 	case VHU_FE_GET_STATUS: return peer_reply_u64(fake->main, request, 0xf);

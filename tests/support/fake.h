@@ -35,6 +35,7 @@ struct fake_config {
 	uint64_t features;
 	uint64_t protocol_features;
 	uint64_t slots;
+	uint64_t queues;
 	uint32_t request;    /* the one that @script takes over; 0: none */
 	unsigned script_at;  /* or the n-th message, from 1; 0: none */
 	fake_script *script; /* replies to it, or not */

@@ -167,12 +167,81 @@ static void a_refused_region_is_not_shared(void **state)
 	}
 }
 
+static const struct {
+	const char *name;
+	struct vhu_region region; /* its fd is added */
+	int result;
+} additions[] = {
+	{ "empty", { .gpa = 16 * PAGE, .uva = 16 * PAGE }, -EINVAL },
+	{ "gpa wraps", { .gpa = -PAGE, .size = PAGE + 1, .uva = PAGE }, -EINVAL },
+	{ "uva wraps", { .gpa = 16 * PAGE, .size = PAGE + 1, .uva = -PAGE }, -EINVAL },
+	{ "offset wraps", { .gpa = 16 * PAGE, .size = PAGE, .offset = -PAGE }, -EINVAL },
+	{ "beyond a file", { .gpa = 16 * PAGE, .size = PAGE, .offset = INT64_MAX }, -EINVAL },
+	{ "the same", { .gpa = 0, .size = PAGE, .uva = PAGE }, -EEXIST },
+	{ "inside", { .gpa = PAGE + 1, .size = 1, .uva = PAGE }, -EEXIST },
+	{ "around", { .gpa = 0, .size = 64 * PAGE, .uva = PAGE }, -EEXIST },
+	{ "its last byte", { .gpa = 3 * PAGE - 1, .size = PAGE, .uva = PAGE }, -EEXIST },
+	{ "to the end", { .gpa = -PAGE, .size = PAGE, .uva = -PAGE }, 0 },
+	{ "unaligned", { .gpa = 9 * PAGE + 1, .size = 77, .uva = 5, .offset = 3 }, 0 },
+	{ "between", { .gpa = 3 * PAGE, .size = PAGE, .uva = PAGE }, 0 },
+};
+
+/* Two regions are there: pages 0, and 1 and 2. */
+static void regions_that_can_not_be_are_refused_here(void **state)
+{
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(additions); i++) {
+		const bool slots = i % 2;
+		struct vhu_region region = additions[i / 2].region;
+		const uint32_t request = slots ? VHU_FE_ADD_MEM_REG : VHU_FE_SET_MEM_TABLE;
+		const int result = additions[i / 2].result;
+		struct fixture f;
+		unsigned before;
+
+		set_up(&f, slots, 0, NULL);
+		assert_int_equal(vhu_frontend_add_memory(f.fake->frontend, f.regions, 2), 0);
+		before = f.fake->kinds[request];
+		region.fd = f.regions[0].fd;
+		print_message("  %s\n", additions[i / 2].name);
+		assert_int_equal(vhu_frontend_add_memory(f.fake->frontend, &region, 1), result);
+		assert_int_equal(f.fake->kinds[request] - before, !result);
+		if (result)
+			assert_non_null(strstr(vhu_frontend_error(f.fake->frontend), "memory"));
+		assert_int_equal(vhu_frontend_remove_memory(f.fake->frontend, &region),
+		                 result ? -ENOENT : 0);
+		tear_down(&f);
+	}
+}
+
+static void regions_that_overlap_each_other_are_refused_as_a_whole(void **state)
+{
+	for (unsigned slots = 0; slots < 2; slots++) {
+		struct vhu_region regions[2];
+		struct fixture f;
+
+		set_up(&f, slots, 0, NULL);
+		for (unsigned i = 0; i < 2; i++)
+			regions[i] = f.regions[1];
+		regions[1].gpa += PAGE;
+		assert_int_equal(vhu_frontend_add_memory(f.fake->frontend, regions, 2), -EEXIST);
+		assert_int_equal(vhu_frontend_remove_memory(f.fake->frontend, regions), -ENOENT);
+		regions[1].gpa += PAGE;
+		assert_int_equal(vhu_frontend_add_memory(f.fake->frontend, regions, 2), 0);
+		/* A file that is none. */
+		regions[0].gpa = 64 * PAGE;
+		regions[0].fd = -1;
+		assert_int_equal(vhu_frontend_add_memory(f.fake->frontend, regions, 1), -EBADF);
+		assert_int_equal(vhu_frontend_remove_memory(f.fake->frontend, regions), -ENOENT);
+		tear_down(&f);
+	}
+}
+
 /* Slots are offered first, and not any more once there are more regions than a table has. */
 static void what_slots_were_needed_for_is_no_table(void **state)
 {
 	const uint64_t size = PAGE;
 	struct fake_config config = fake_full;
 	const struct vhu_region *region;
+	struct vhu_region another;
 	struct vhu_guestmem *mem;
 	struct fake *fake;
 	unsigned n;
@@ -183,12 +252,16 @@ static void what_slots_were_needed_for_is_no_table(void **state)
 	config.script = refuse;
 	fake = fake_new(&config);
 	assert_int_equal(vhu_frontend_negotiate(fake->frontend), -EREMOTEIO);
-	for (unsigned i = 0; i < 2 * VHU_MEMORY_REGIONS_MAX; i++)
-		assert_int_equal(vhu_frontend_add_memory(fake->frontend, region, 1), 0);
+	for (unsigned i = 0; i < 2 * VHU_MEMORY_REGIONS_MAX; i++) {
+		another = *region;
+		another.gpa += i * size;
+		assert_int_equal(vhu_frontend_add_memory(fake->frontend, &another, 1), 0);
+	}
+	another.gpa += size;
 	fake->config.protocol_features &= ~VHU_BIT(VHU_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
 	assert_int_equal(vhu_frontend_negotiate(fake->frontend), 0);
 	assert_int_equal(vhu_frontend_remove_memory(fake->frontend, region), -E2BIG);
-	assert_int_equal(vhu_frontend_add_memory(fake->frontend, region, 1), -E2BIG);
+	assert_int_equal(vhu_frontend_add_memory(fake->frontend, &another, 1), -E2BIG);
 	assert_int_equal(fake->kinds[VHU_FE_SET_MEM_TABLE], 0);
 	fake_free(fake);
 	vhu_guestmem_free(mem);
@@ -238,6 +311,8 @@ int main(void)
 		cmocka_unit_test(without_slots_the_whole_table_is_sent),
 		cmocka_unit_test(with_slots_regions_come_and_go_one_by_one),
 		cmocka_unit_test(a_refused_region_is_not_shared),
+		cmocka_unit_test(regions_that_can_not_be_are_refused_here),
+		cmocka_unit_test(regions_that_overlap_each_other_are_refused_as_a_whole),
 		cmocka_unit_test(what_slots_were_needed_for_is_no_table),
 		cmocka_unit_test(every_slot_is_used),
 	};

@@ -187,16 +187,149 @@ static void one_that_offers_less_will_not_do_and_the_next_may(void **state)
 	config.careless = true;
 	assert_int_equal(fake_reconnect(f.fake, &config), -EOPNOTSUPP);
 	assert_int_equal(vhu_frontend_get_status(f.fake->frontend, &status), -ENOTCONN);
+	assert_non_null(strstr(vhu_frontend_error(f.fake->frontend), "ACCESS_PLATFORM"));
 	config = f.config;
 	config.slots = 1;
 	config.careless = true;
 	assert_int_equal(fake_reconnect(f.fake, &config), -EOPNOTSUPP);
+	assert_non_null(strstr(vhu_frontend_error(f.fake->frontend), "memory"));
+	config = f.config;
+	config.queues = 2;
+	config.careless = true;
+	assert_int_equal(fake_reconnect(f.fake, &config), -EOPNOTSUPP);
+	assert_non_null(strstr(vhu_frontend_error(f.fake->frontend), "ring 2"));
+	assert_int_equal(f.fake->kinds[VHU_FE_SET_VRING_NUM], 0);
 	assert_int_equal(fake_reconnect(f.fake, &f.config), 0);
 	assert_int_equal(f.fake->last[VHU_FE_SET_FEATURES].payload.u64,
 	                 PLATFORM | VHU_BIT(VHU_F_PROTOCOL_FEATURES));
 	assert_int_equal(vhu_frontend_get_status(f.fake->frontend, &status), 0);
 	tear_down(&f);
 	census_check(before);
+}
+
+/* Slots are what the first had; a table has room for fewer. */
+static void more_regions_than_a_table_has_need_slots(void **state)
+{
+	struct vhu_region regions[VHU_MEMORY_REGIONS_MAX];
+	struct fake_config config;
+	struct fixture f;
+	unsigned n;
+
+	set_up(&f, 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(regions); i++) {
+		regions[i] = vhu_guestmem_regions(f.mem, &n)[0];
+		regions[i].gpa += (i + 1) << 20;
+		regions[i].uva += (uint64_t)(i + 1) << 32;
+	}
+	assert_int_equal(vhu_frontend_add_memory(f.fake->frontend, regions, ARRAY_SIZE(regions)),
+	                 0);
+	config = f.config;
+	config.protocol_features &= ~VHU_BIT(VHU_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
+	config.careless = true;
+	assert_int_equal(fake_reconnect(f.fake, &config), -EOPNOTSUPP);
+	assert_int_equal(f.fake->kinds[VHU_FE_SET_MEM_TABLE], 0);
+	assert_int_equal(fake_reconnect(f.fake, &f.config), 0);
+	assert_int_equal(f.fake->kinds[VHU_FE_ADD_MEM_REG], n + ARRAY_SIZE(regions));
+	tear_down(&f);
+}
+
+/* A machine goes on, and may be reset, while there is no back-end. */
+static void what_is_taken_back_from_the_dead_is_not_the_next_ones(void **state)
+{
+	struct census before = census_take();
+	const struct vhu_region *regions;
+	struct fixture f;
+	unsigned n;
+
+	set_up(&f, 0);
+	regions = vhu_guestmem_regions(f.mem, &n);
+	shutdown(f.fake->main, SHUT_RDWR);
+	assert_int_equal(vhu_frontend_run(f.fake->frontend, PEER_PATIENCE), -ENOTCONN);
+	assert_int_equal(vhu_frontend_vring_stop(f.fake->frontend, 2, NULL), -ENOTCONN);
+	assert_int_equal(vhu_vq_stop(f.vq), -ENOTCONN);
+	assert_int_equal(vhu_frontend_remove_memory(f.fake->frontend, &regions[1]), -ENOTCONN);
+	assert_int_equal(vhu_frontend_remove_memory(f.fake->frontend, &regions[1]), -ENOENT);
+	assert_int_equal(fake_reconnect(f.fake, &f.config), 0);
+	assert_int_equal(f.fake->kinds[VHU_FE_SET_VRING_KICK], 0);
+	assert_int_equal(f.fake->kinds[VHU_FE_ADD_MEM_REG], n - 1);
+	assert_int_equal(vhu_vq_restart(f.vq), 0);
+	assert_int_equal(f.fake->kinds[VHU_FE_SET_VRING_KICK], 1);
+	tear_down(&f);
+	census_check(before);
+}
+
+/* Of ring 1, which is the library's to judge. */
+static void a_ring_that_the_dead_made_nonsense_of_is_named(void **state)
+{
+	struct fake_config config;
+	struct fixture f;
+	uint16_t *used;
+
+	set_up(&f, 0);
+	config = f.config;
+	config.careless = true;
+	used = vhu_guestmem_ptr(f.mem, 4096, 4096);
+	used[1] = 5;
+	assert_int_equal(fake_reconnect(f.fake, &config), -EPROTO);
+	assert_non_null(strstr(vhu_frontend_error(f.fake->frontend), "ring 1"));
+	used[1] = 0;
+	assert_int_equal(fake_reconnect(f.fake, &f.config), 0);
+	tear_down(&f);
+}
+
+struct meddler {
+	struct vhu_frontend *frontend;
+	pthread_t thread;
+	_Atomic bool over;
+	unsigned others; /* results that may not be */
+};
+
+/* Whoever asks something while all is told to another. */
+static void *meddle(void *opaque)
+{
+	struct meddler *meddler = opaque;
+	uint8_t status;
+
+	while (!atomic_load(&meddler->over)) {
+		int error = vhu_frontend_get_status(meddler->frontend, &status);
+
+		meddler->others += error && error != -ENOTCONN;
+		vhu_frontend_features_offered(meddler->frontend);
+		vhu_frontend_protocol_features(meddler->frontend);
+		meddler->others += vhu_frontend_queues(meddler->frontend) > 4;
+		vhu_frontend_run(meddler->frontend, 1);
+	}
+	return NULL;
+}
+
+static _Atomic unsigned intrusions;
+
+/* Told the next one before it has been told all. */
+static int watch_for_intrusions(struct fake *fake, const struct message *request)
+{
+	if (request->header.request == VHU_FE_GET_STATUS && !fake->kinds[VHU_FE_SET_STATUS])
+		atomic_fetch_add(&intrusions, 1);
+	return 0;
+}
+
+static void E5_nobody_gets_between_what_is_told_once_more(void **state)
+{
+	struct meddler meddler = { 0 };
+	struct fixture f;
+
+	set_up(&f, 0);
+	atomic_store(&intrusions, 0);
+	f.config.beside = watch_for_intrusions;
+	f.config.careless = f.fake->config.careless = true;
+	meddler.frontend = f.fake->frontend;
+	assert_int_equal(pthread_create(&meddler.thread, NULL, meddle, &meddler), 0);
+	for (unsigned times = 0; times < 50; times++)
+		assert_int_equal(fake_reconnect(f.fake, &f.config), 0);
+	atomic_store(&meddler.over, true);
+	pthread_join(meddler.thread, NULL);
+	assert_int_equal(meddler.others, 0);
+	assert_int_equal(atomic_load(&intrusions), 0);
+	tear_down(&f);
 }
 
 static void E5_death_at_each_message_of_a_replay_is_survived(void **state)
@@ -369,6 +502,10 @@ int main(void)
 		cmocka_unit_test(a_back_end_that_is_gone_is_noticed_and_replaced),
 		cmocka_unit_test(a_back_end_may_be_left),
 		cmocka_unit_test(one_that_offers_less_will_not_do_and_the_next_may),
+		cmocka_unit_test(more_regions_than_a_table_has_need_slots),
+		cmocka_unit_test(what_is_taken_back_from_the_dead_is_not_the_next_ones),
+		cmocka_unit_test(a_ring_that_the_dead_made_nonsense_of_is_named),
+		cmocka_unit_test(E5_nobody_gets_between_what_is_told_once_more),
 		cmocka_unit_test(E5_death_at_each_message_of_a_replay_is_survived),
 		cmocka_unit_test(E5_the_dead_hold_nothing),
 		cmocka_unit_test(wrong_sockets_change_nothing),

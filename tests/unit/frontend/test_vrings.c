@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Rings, and regions, that are handed over together. */
 #include <errno.h>
+#include <linux/virtio_config.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 
 #include "base/fd.h"
 #include "support/census.h"
@@ -149,6 +153,127 @@ static void wrong_rings_are_refused_here(void **state)
 	close_setups();
 }
 
+static void a_ring_is_started_once(void **state)
+{
+	struct vhu_vq_config config = { .index = 1, .num = 8 };
+	struct fake *fake = fake_ready(&fake_full, 0);
+	struct vhu_vq *vq, *other;
+
+	make_setups();
+	config.mem = aligned_alloc(4096, vhu_vq_bytes(config.num, 0));
+	assert_int_equal(vhu_frontend_vrings_start(fake->frontend, 0, setups, 2), 0);
+	assert_int_equal(vhu_frontend_vrings_start(fake->frontend, 1, setups, 2), -EBUSY);
+	assert_non_null(strstr(vhu_frontend_error(fake->frontend), "ring 1"));
+	assert_int_equal(fake->kinds[VHU_FE_SET_VRING_KICK], 2);
+	assert_int_equal(vhu_vq_start(fake->frontend, &config, &vq), -EBUSY);
+	assert_int_equal(vhu_frontend_vring_stop(fake->frontend, 1, NULL), 0);
+	assert_int_equal(vhu_vq_start(fake->frontend, &config, &vq), 0);
+	assert_int_equal(vhu_vq_restart(vq), -EBUSY);
+	/* Who comes too late does no harm to who was there. */
+	assert_int_equal(vhu_vq_start(fake->frontend, &config, &other), -EBUSY);
+	assert_int_equal(fake_reconnect(fake, &fake_full), 0);
+	assert_int_equal(fake->kinds[VHU_FE_SET_VRING_KICK], 2);
+	assert_int_equal(vhu_vq_stop(vq), 0);
+	assert_int_equal(vhu_vq_start(fake->frontend, &config, &other), -EBUSY);
+	assert_int_equal(vhu_vq_restart(vq), 0);
+	assert_int_equal(vhu_frontend_reset_device(fake->frontend), 0);
+	assert_int_equal(vhu_vq_restart(vq), 0);
+	vhu_vq_free(vq);
+	assert_int_equal(vhu_vq_start(fake->frontend, &config, &vq), 0);
+	vhu_vq_free(vq);
+	fake_free(fake);
+	free(config.mem);
+	close_setups();
+}
+
+static int no_index(struct fake *fake, const struct message *request)
+{
+	const struct vhu_vring_state state = { 0, 0x10000 };
+
+	MUST(!peer_reply(fake->main, request, &state, sizeof(state)));
+	return 0;
+}
+
+static void what_is_no_index_is_not_one(void **state)
+{
+	struct fake *fake = fake_ready(&fake_full, 0);
+	uint16_t base = 7;
+
+	fake_set_script(fake, VHU_FE_GET_VRING_BASE, no_index);
+	assert_int_equal(vhu_frontend_vring_stop(fake->frontend, 0, &base), -EREMOTEIO);
+	assert_int_equal(base, 7);
+	assert_non_null(strstr(vhu_frontend_error(fake->frontend), "GET_VRING_BASE"));
+	fake_free(fake);
+}
+
+/* Nine are more than go in one exchange. */
+static void rings_are_stopped_though_one_has_no_index(void **state)
+{
+	enum { RINGS_STOPPED = 9 };
+	struct fake_config config = fake_full;
+	uint16_t bases[RINGS_STOPPED];
+	struct fake *fake;
+
+	config.protocol_features &= ~VHU_BIT(VHU_PROTOCOL_F_MQ);
+	fake = fake_ready(&config, 0);
+	fake_set_script(fake, VHU_FE_GET_VRING_BASE, no_index);
+	assert_int_equal(vhu_frontend_vrings_stop(fake->frontend, 0, RINGS_STOPPED, bases),
+	                 -EREMOTEIO);
+	assert_int_equal(fake->kinds[VHU_FE_GET_VRING_BASE], RINGS_STOPPED);
+	fake_free(fake);
+}
+
+static _Atomic bool go_on;
+
+static int wait_for_it(struct fake *fake, const struct message *request)
+{
+	for (unsigned ms = 0; !atomic_load(&go_on); ms++) {
+		MUST(ms < PEER_PATIENCE);
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	return peer_reply_u64(fake->main, request, 0);
+}
+
+static void *let_go_on(void *opaque)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 100 * 1000000 }, NULL);
+	atomic_store(&go_on, true);
+	return NULL;
+}
+
+#define MANY     32u
+#define MAPPINGS 2000u
+
+/* As much is unanswered as mappings may cause; rings are started all the same. */
+static void many_rings_start_behind_many_updates(void **state)
+{
+	const struct vhu_iommu_config pushing = { .policy = VHU_IOMMU_PUSH };
+	struct fake_config config = fake_full;
+	struct vhu_vring_setup many[MANY];
+	struct fake *fake;
+	pthread_t thread;
+
+	make_setups();
+	atomic_store(&go_on, false);
+	assert_int_equal(vhu_iommu_new(&pushing, &config.iommu), 0);
+	config.protocol_features &= ~VHU_BIT(VHU_PROTOCOL_F_MQ);
+	config.request = VHU_FE_IOTLB_MSG;
+	config.script = wait_for_it;
+	fake = fake_ready(&config, VHU_BIT(VIRTIO_F_ACCESS_PLATFORM));
+	for (unsigned i = 0; i < MANY; i++)
+		many[i] = setups[0];
+	assert_int_equal(vhu_frontend_vring_start(fake->frontend, MANY, &many[0]), 0);
+	for (uint64_t i = 0; i < MAPPINGS; i++)
+		assert_int_equal(vhu_iommu_map(config.iommu, 0x2000 * i, 0x1000, 0x7000000, 3), 0);
+	assert_int_equal(pthread_create(&thread, NULL, let_go_on, NULL), 0);
+	assert_int_equal(vhu_frontend_vrings_start(fake->frontend, 0, many, MANY), 0);
+	assert_int_equal(vhu_frontend_vrings_enable(fake->frontend, 0, MANY, true), 0);
+	pthread_join(thread, NULL);
+	fake_free(fake);
+	vhu_iommu_free(config.iommu);
+	close_setups();
+}
+
 /* The second of three; the others stay, and may be removed. */
 static _Atomic unsigned regions_seen;
 
@@ -194,6 +319,10 @@ int main(void)
 		cmocka_unit_test(rings_start_work_and_stop_together),
 		cmocka_unit_test(no_ring_is_kicked_where_one_was_refused),
 		cmocka_unit_test(wrong_rings_are_refused_here),
+		cmocka_unit_test(a_ring_is_started_once),
+		cmocka_unit_test(what_is_no_index_is_not_one),
+		cmocka_unit_test(rings_are_stopped_though_one_has_no_index),
+		cmocka_unit_test(many_rings_start_behind_many_updates),
 		cmocka_unit_test(regions_are_shared_together_and_one_may_be_refused),
 	};
 
