@@ -19,6 +19,7 @@
 #include "sandbox.h"
 #include "say.h"
 #include "stats.h"
+#include "watchdog.h"
 #include "workers.h"
 
 /* SIGUSR1 asks for the statistics, SIGHUP for a look at the size of the disk; SIGALRM
@@ -29,6 +30,7 @@ static const int ending[] = { SIGTERM, SIGINT };
 struct service {
 	struct vhu_server *server;
 	struct workers workers;
+	struct watchdog watchdog;
 	struct stats stats;
 	struct blk *blk;
 	const struct storage *storage;
@@ -208,6 +210,16 @@ static int confine(const struct service *service, const struct options *options)
 	return error;
 }
 
+static int open_watchdog(struct service *service)
+{
+	int error = watchdog_start(&service->watchdog, service->server);
+
+	if (error)
+		complain("the thread that watches the others can't be started: %s",
+		         strerror(-error));
+	return error;
+}
+
 static int open_all(struct service *service, const struct options *options, struct blk *blk,
                     struct listener *listener)
 {
@@ -232,6 +244,8 @@ static int open_all(struct service *service, const struct options *options, stru
 	error = open_signals(service);
 	if (!error)
 		error = open_server(service, options, blk, listener);
+	if (!error)
+		error = open_watchdog(service);
 	return error ? error : confine(service, options);
 }
 
@@ -258,6 +272,7 @@ int serve(const struct options *options, const struct storage *storage, struct b
 		say(VHU_LOG_INFO, "serving");
 		code = run(&service);
 	}
+	watchdog_stop(&service.watchdog);
 	vhu_server_free(service.server);
 	workers_stop(&service.workers);
 	if (service.signals >= 0)

@@ -215,6 +215,22 @@ void vhu_server_config_changed(struct vhu_server *server);
 void vhu_server_stats(const struct vhu_server *server, struct vhu_stats *ret);
 
 /**
+ * vhu_server_unblock - let go threads that a front-end holds up.
+ * @server: a server
+ *
+ * A front-end can make an eventfd that it has given block whoever signals it, for as
+ * long as it likes. A thread that runs the server or one of its workers, and is in the
+ * same signal as when this was called the last time, is let go; the session of that
+ * front-end then ends. To be called once a second or so, by a thread that runs neither:
+ * who serves only front-ends that it trusts can do without.
+ *
+ * Context: any one thread, the same for all servers that share workers, between
+ * vhu_server_new() and vhu_server_free(); does not block.
+ * Return: how many threads were let go.
+ */
+unsigned vhu_server_unblock(struct vhu_server *server);
+
+/**
  * vhu_worker_new - something that serves queues in a thread of the caller's.
  * @ret: the worker
  *

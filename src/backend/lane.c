@@ -340,13 +340,18 @@ static void stop_finish(struct lane *lane, struct vhu_queue *queue)
 	lane_answer(lane, command);
 }
 
-/* Some session's memory is gone, perhaps ours: the session looks. */
-static void raise_alarm(struct lane *lane, unsigned faults)
+/* The session looks what is wrong. */
+static void raise_alarm(struct lane *lane)
 {
-	lane->faults_seen = faults;
 	/* acq_rel: pairs with the exchange of who delivers it */
 	if (!atomic_exchange_explicit(&lane->alarm_posted, true, memory_order_acq_rel))
 		mailbox_post(lane->reports, &lane->alarm);
+}
+
+void lane_held_up(struct lane *lane)
+{
+	atomic_store_explicit(&lane->held_up, true, memory_order_relaxed);
+	raise_alarm(lane);
 }
 
 void lane_settle(struct lane *lane)
@@ -366,8 +371,11 @@ void lane_settle(struct lane *lane)
 		drain_finish(lane);
 	/* Last, for what was finished above writes to the ring. */
 	faults = sigbus_faults();
-	if (faults != lane->faults_seen)
-		raise_alarm(lane, faults);
+	/* Some session's memory is gone, perhaps ours. */
+	if (faults != lane->faults_seen) {
+		lane->faults_seen = faults;
+		raise_alarm(lane);
+	}
 }
 
 static void lane_stop(struct lane *lane, struct lane_command *command)

@@ -146,7 +146,10 @@ struct lane {
 
 	/* Faults in shared memory this lane has seen counted; the session is told (sigbus.h). */
 	unsigned faults_seen;
-	struct mail alarm; /* to the session, whose deliver it is */
+	/* An eventfd of the front-end has held the worker up: none of them is signalled any more.
+	 */
+	_Atomic bool held_up;
+	struct mail alarm; /* of either, to the session, whose deliver it is */
 	_Atomic bool alarm_posted;
 
 	struct lane_counters counters;
@@ -177,6 +180,7 @@ enum lane_left lane_leave(struct lane *lane, struct range range, bool of_ring);
 /* For queue.c: something of a queue may have ended a drain or a stop. */
 void lane_settle(struct lane *lane);
 void lane_schedule(struct lane *lane);
+void lane_held_up(struct lane *lane);
 void lane_add_queue(struct lane *lane, struct vhu_queue *queue);
 void lane_remove_queue(struct lane *lane, struct vhu_queue *queue);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "backend/request.h"
+#include "base/event.h"
 #include "base/export.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -126,7 +127,7 @@ static void queue_kicked(struct loop_source *source, uint32_t events)
 {
 	struct vhu_queue *queue = container_of(source, struct vhu_queue, kick);
 
-	int fd = source->fd, error = fd_take(fd);
+	int fd = source->fd, error = event_take(fd);
 
 	if (error) {
 		/* Somebody else took the event, or there is none and never will be. */
@@ -141,6 +142,17 @@ static void queue_kicked(struct loop_source *source, uint32_t events)
 	queue->halted = false;
 	atomic_store_explicit(&queue->halted_seen, false, memory_order_relaxed);
 	queue_schedule(queue);
+}
+
+/* Who has held us up once would do it again, by each fd it has given. */
+static void queue_signal(struct vhu_queue *queue, int fd)
+{
+	struct lane *lane = queue->lane;
+
+	if (fd < 0 || atomic_load_explicit(&lane->held_up, memory_order_relaxed))
+		return;
+	if (event_signal(&lane->loop->guard, fd) == -ETIMEDOUT)
+		lane_held_up(lane);
 }
 
 int queue_start(struct vhu_queue *queue, struct lane *lane)
@@ -159,8 +171,7 @@ int queue_start(struct vhu_queue *queue, struct lane *lane)
 		error = queue->ops->queue_start(queue->dev, queue);
 	if (error) {
 		queue_stopped(queue);
-		if (queue->err_fd >= 0)
-			fd_signal(queue->err_fd);
+		queue_signal(queue, queue->err_fd);
 		return error;
 	}
 	queue_schedule(queue);
@@ -195,7 +206,7 @@ static void queue_call(struct vhu_queue *queue)
 	queue->call_owed = queue->call_fd < 0;
 	if (queue->call_owed)
 		return;
-	fd_signal(queue->call_fd);
+	queue_signal(queue, queue->call_fd);
 	counter_add(&queue->lane->counters.calls, 1);
 }
 
@@ -276,8 +287,7 @@ void queue_break(struct vhu_queue *queue, const char *why)
 	counter_add(&queue->lane->counters.ring_errors, 1);
 	log_error(queue->subject, "ring broken: %s; it stays so until the driver resets the device",
 	          why);
-	if (queue->err_fd >= 0)
-		fd_signal(queue->err_fd);
+	queue_signal(queue, queue->err_fd);
 }
 
 void queue_halt(struct vhu_queue *queue, const char *why)
@@ -287,8 +297,7 @@ void queue_halt(struct vhu_queue *queue, const char *why)
 	atomic_store_explicit(&queue->halted_seen, true, memory_order_relaxed);
 	counter_add(&queue->lane->counters.ring_errors, 1);
 	log_error(queue->subject, "ring halted until its next kick: %s", why);
-	if (queue->err_fd >= 0)
-		fd_signal(queue->err_fd);
+	queue_signal(queue, queue->err_fd);
 }
 
 void queue_show(struct vhu_queue *queue)

@@ -12,6 +12,7 @@
 #include "backend/acceptor.h"
 #include "backend/session.h"
 #include "backend/worker.h"
+#include "base/event.h"
 #include "base/export.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -231,6 +232,15 @@ VHU_EXPORT int vhu_server_fd(const struct vhu_server *server)
 VHU_EXPORT int vhu_server_run(struct vhu_server *server, int timeout_ms)
 {
 	return loop_run(&server->loop, timeout_ms);
+}
+
+VHU_EXPORT unsigned vhu_server_unblock(struct vhu_server *server)
+{
+	unsigned n = event_free(&server->loop.guard);
+
+	for (unsigned i = 0; i < server->config.n_workers; i++)
+		n += event_free(&server->lane_loops[i]->guard);
+	return n;
 }
 
 const struct session *server_session(const struct vhu_server *server)

@@ -51,15 +51,17 @@ static int rings_init(struct session *session)
 	return 0;
 }
 
-/* A lane has seen a fault in shared memory, of this session or of another. */
-static void memory_alarm(struct mail *mail)
+/* A lane was held up, or has seen a fault in shared memory, of this session or of another. */
+static void lane_alarm(struct mail *mail)
 {
 	struct lane *lane = container_of(mail, struct lane, alarm);
 	struct session *session = container_of(lane->reports, struct session, reports);
 	struct memory_fault why;
 
-	/* acq_rel: a fault whose alarm was left to this one is seen below */
+	/* acq_rel: what left its alarm to this one is seen below */
 	atomic_exchange_explicit(&lane->alarm_posted, false, memory_order_acq_rel);
+	if (atomic_load_explicit(&lane->held_up, memory_order_relaxed))
+		session_close(session, "the front-end has made an eventfd that it gave block us");
 	if (memtable_is_broken(session->table, &why))
 		session_close(session, "guest memory is gone: %s", why.text);
 }
@@ -79,7 +81,7 @@ static int lanes_init(struct session *session, const struct session_config *conf
 
 		error = lane_init(&session->lanes[session->n_lanes], loop, loop == config->loop,
 		                  &session->reports, &session->answered, &session->pressure);
-		session->lanes[session->n_lanes].alarm.deliver = memory_alarm;
+		session->lanes[session->n_lanes].alarm.deliver = lane_alarm;
 		session->lanes[session->n_lanes].poll_ns = config->server->poll_us * NS_PER_US;
 		session->lanes[session->n_lanes].poller.adapts = config->server->poll_adapts;
 		if (!error)

@@ -21,6 +21,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
+#include "base/event.h"
 #include "base/list.h"
 #include "base/post.h"
 
@@ -86,6 +87,8 @@ struct loop {
 	_Atomic bool ringing;  /* the eventfd was written, and that not yet seen */
 	_Atomic bool asked;    /* loop_run() is to return when it can */
 	_Atomic int cpu;       /* where it was awake last */
+
+	struct event_guard guard; /* of the signals that its thread gives to peers */
 };
 
 /* 0 or -errno. */

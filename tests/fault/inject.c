@@ -241,9 +241,11 @@ WRAP(ssize_t, pread64, int fd, void *to, size_t len, off_t offset)
 	return fails("pread") ? fail(EIO) : __real_pread64(fd, to, len, offset);
 }
 
+/* Without an offset it is no disk that is read. */
 WRAP(ssize_t, preadv64v2, int fd, const struct iovec *iov, int n, off_t offset, int flags)
 {
-	return fails("preadv2") ? fail(EIO) : __real_preadv64v2(fd, iov, n, offset, flags);
+	return offset >= 0 && fails("preadv2") ? fail(EIO)
+	                                       : __real_preadv64v2(fd, iov, n, offset, flags);
 }
 
 WRAP(ssize_t, pwritev64v2, int fd, const struct iovec *iov, int n, off_t offset, int flags)
