@@ -6,36 +6,44 @@
 
 #include "bench.h"
 #include "cli.h"
+#include "interrupt.h"
+#include "say.h"
 
-static volatile sig_atomic_t stop;
-
-static void on_signal(int number)
+/* Whether what was done was done well; says what was not, if nobody has. */
+static bool is_fine(const struct bench *bench)
 {
-	stop = number;
+	if (bench->faults)
+		say(BENCH_NAME,
+		    "%llu misses were refused, the first at 0x%llx for %s%s: nothing was mapped "
+		    "there",
+		    (unsigned long long)bench->faults, (unsigned long long)bench->fault.iova,
+		    bench->fault.perm & VHU_PERM_READ ? "r" : "",
+		    bench->fault.perm & VHU_PERM_WRITE ? "w" : "");
+	return !bench->work.failed && !bench->differing && !bench->faults;
 }
 
 int bench_blk_main(int argc, char **argv)
 {
 	/* The histogram is too large for a stack. */
 	static struct bench bench;
-	const struct sigaction action = { .sa_handler = on_signal };
 	int error;
 
-	bench.stop = &stop;
 	bench_blk_parse(argc, argv, &bench.options);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
+	interrupt_watch(BENCH_NAME);
 	error = bench_blk_open(&bench);
+	bench.stop = interrupt_defer();
 	if (!error)
 		error = bench_blk_run(&bench);
 	if (!error)
 		error = bench_blk_stop(&bench);
 	bench_blk_close(&bench);
+	if (*bench.stop)
+		say(BENCH_NAME, "interrupted");
+	bench.fine = is_fine(&bench);
 	/* What was done until then counts. */
 	if (bench.work.requests && (!error || error == -EINTR))
 		(bench.options.json ? bench_blk_report_json : bench_blk_report)(&bench);
-	if (stop)
+	if (*bench.stop)
 		return EXIT_INTERRUPTED;
-	return error || bench.work.failed || bench.differing ? EXIT_DIFFERENT : EXIT_FINE;
+	return bench.fine && !error ? EXIT_FINE : EXIT_DIFFERENT;
 }

@@ -16,6 +16,7 @@
 #include "latency.h"
 #include "peer.h"
 
+#define BENCH_NAME       "vhu bench blk"
 #define BENCH_QUEUES_MAX 64u
 #define BENCH_DEPTH_MAX  1024u
 
@@ -72,8 +73,10 @@ struct bench {
 	struct bench_check *check;    /* NULL: nothing is verified */
 	uint64_t random;              /* the source of chance */
 	uint64_t faults;              /* misses that the IOMMU refused */
+	struct vhu_iommu_fault fault; /* the first of them */
 	struct bench_work work;       /* what was measured, in all runs */
 	uint64_t verified, differing; /* bytes */
+	bool fine;                    /* all of it */
 };
 
 /* bench_blk_options.c: exits with a usage error, or for --help. */

@@ -12,6 +12,9 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "option.h"
+#include "progress.h"
+#include "say.h"
 
 #define SECTOR          512u
 #define BIT(n)          (UINT64_C(1) << (n))
@@ -23,30 +26,28 @@
 
 __attribute__((format(printf, 2, 3))) static int complain(int error, const char *format, ...)
 {
+	char text[256];
 	va_list args;
 
-	fputs("vhu bench blk: ", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	fputc('\n', stderr);
+	say(BENCH_NAME, "%s", text);
 	return error;
 }
 
 /* Why the front-end failed, if it did. */
 static int explain(const struct bench *bench, const char *what, int error)
 {
-	const char *text = bench->frontend ? vhu_frontend_error(bench->frontend) : "";
-
-	return error ? complain(error, "%s: %s", what, *text ? text : strerror(-error)) : 0;
+	return say_failure(BENCH_NAME, bench->frontend, what, error, NULL);
 }
 
 static void on_fault(const struct vhu_iommu_fault *fault, void *opaque)
 {
 	struct bench *bench = opaque;
 
-	(void)fault;
-	bench->faults++;
+	if (!bench->faults++)
+		bench->fault = *fault;
 }
 
 static int open_front_end(struct bench *bench)
@@ -56,11 +57,11 @@ static int open_front_end(struct bench *bench)
 		                                .fault = on_fault,
 		                                .opaque = bench };
 	struct vhu_frontend_config config = { .name = "bench", .timeout_ms = options->timeout_ms };
-	int fd = peer_connect(options->socket_path, PEER_PATIENCE_MS), error = 0;
+	int fd;
+	int error = peer_connect(BENCH_NAME, options->socket_path, PEER_PATIENCE_MS, &fd);
 
-	if (fd < 0)
-		return complain(fd, "--socket-path=%s: %s; start a back-end that listens there",
-		                options->socket_path, strerror(-fd));
+	if (error)
+		return error;
 	peer_of(fd, &bench->peer);
 	if (options->iommu != BENCH_IOMMU_OFF)
 		error = vhu_iommu_new(&iommu, &bench->iommu);
@@ -135,22 +136,36 @@ static int check_request(struct bench *bench, const struct virtio_blk_config *co
 static int check_area(struct bench *bench, const struct virtio_blk_config *config)
 {
 	const struct bench_options *options = &bench->options;
-	uint64_t area;
+	uint64_t size, area;
 
 	bench->sectors = le64toh(config->capacity);
-	area = bench->sectors * SECTOR;
-	if (options->area && options->area < area)
-		area = options->area;
+	if (!bench->sectors || bench->sectors > UINT64_MAX / SECTOR)
+		return complain(-EINVAL, "the disk has %llu sectors; is the back-end a disk?",
+		                (unsigned long long)bench->sectors);
+	size = bench->sectors * SECTOR;
+	if (options->area > size)
+		return complain(-EINVAL, "--area=%s: the disk has only %s; give no more",
+		                option_size_text(options->area), option_size_text(size));
+	area = options->area ? options->area : size;
 	bench->blocks = area / options->bytes;
 	if (!bench->blocks)
-		return complain(-EINVAL,
-		                "--bs=%u: the disk, or --area, has no room for one; give less",
-		                options->bytes);
+		return complain(-EINVAL, "--bs=%u: there is no room for one in %s; give less",
+		                options->bytes, option_size_text(area));
 	if (options->verify && bench->blocks < options->depth * options->queues)
 		return complain(-EINVAL,
 		                "--verify: the area has fewer blocks than requests are in flight; "
 		                "give a larger --area or a smaller --iodepth");
 	return 0;
+}
+
+static int read_config(struct bench *bench, struct virtio_blk_config *ret)
+{
+	int error;
+
+	memset(ret, 0, sizeof(*ret));
+	error = vhu_frontend_get_config(bench->frontend, 0, ret, CONFIG_BYTES);
+	return say_failure(BENCH_NAME, bench->frontend, "reading the configuration", error,
+	                   "is the back-end a disk?");
 }
 
 static int negotiate(struct bench *bench)
@@ -159,14 +174,13 @@ static int negotiate(struct bench *bench)
 	int error = vhu_frontend_negotiate(bench->frontend);
 
 	if (error)
-		return explain(bench, "negotiating", error);
-	error = choose_features(bench);
+		return say_negotiation(BENCH_NAME, bench->frontend, error);
+	error = read_config(bench, &config);
+	if (!error)
+		error = choose_features(bench);
 	if (error)
 		return error;
-	memset(&config, 0, sizeof(config));
-	error = vhu_frontend_get_config(bench->frontend, 0, &config, CONFIG_BYTES);
-	if (!error)
-		error = vhu_frontend_set_features(bench->frontend, bench->features);
+	error = vhu_frontend_set_features(bench->frontend, bench->features);
 	if (error)
 		return explain(bench, "negotiating", error);
 	error = check_queues(bench, &config);
@@ -175,17 +189,70 @@ static int negotiate(struct bench *bench)
 	return error ? error : check_area(bench, &config);
 }
 
+/* In bytes; 0: not known. */
+static uint64_t memory_available(void)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	unsigned long long kib = 0;
+	char line[128];
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return kib << 10;
+}
+
+/* All of it is touched, and a machine that runs out of it kills whom it likes. */
+static int check_memory(const struct bench *bench, uint64_t bytes)
+{
+	const struct bench_options *options = &bench->options;
+	uint64_t available = memory_available();
+
+	if (!available || bytes <= available)
+		return 0;
+	return complain(-ENOMEM,
+	                "--iodepth=%u of --bs=%s in %u queues takes %llu MiB of memory, %llu are "
+	                "available; give less",
+	                options->depth, option_size_text(options->bytes), options->queues,
+	                (unsigned long long)bytes >> 20, (unsigned long long)available >> 20);
+}
+
+/* The kernel gives pages when they are touched first: not while time is taken. */
+static void touch_memory(const struct bench *bench, uint64_t bytes)
+{
+	const uint64_t step = UINT64_C(64) << 20;
+	struct progress progress;
+
+	progress_start(&progress);
+	for (uint64_t at = 0; at < bytes; at += step) {
+		uint64_t some = bytes - at < step ? bytes - at : step;
+		int64_t now = progress_now_ns();
+
+		if (progress_due(&progress, now) && !bench->options.silent)
+			progress_show(&progress, now, "preparing %llu of %llu MiB of memory",
+			              (unsigned long long)at >> 20,
+			              (unsigned long long)bytes >> 20);
+		memset(vhu_guestmem_ptr(bench->mem, at, some), 0, some);
+	}
+	progress_make_way();
+}
+
 static int share_memory(struct bench *bench, uint64_t bytes)
 {
 	const struct vhu_region *regions;
-	int error = vhu_guestmem_new(&bytes, 1, &bench->mem);
+	int error = check_memory(bench, bytes);
 	unsigned n;
 
+	if (!error)
+		error = say_failure(BENCH_NAME, NULL, "memory for requests",
+		                    vhu_guestmem_new(&bytes, 1, &bench->mem),
+		                    "give a smaller --iodepth, --bs or --num-queues");
 	if (error)
-		return explain(bench, "memory", error);
+		return error;
+	touch_memory(bench, bytes);
 	regions = vhu_guestmem_regions(bench->mem, &n);
-	/* The kernel gives pages when they are touched first: not while time is taken. */
-	memset(vhu_guestmem_ptr(bench->mem, 0, bytes), 0, bytes);
 	return explain(bench, "sharing memory",
 	               vhu_frontend_add_memory(bench->frontend, regions, n));
 }

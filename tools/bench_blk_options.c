@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The command line of "vhu bench blk". */
 #include <argp.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench_blk.h"
 #include "cli.h"
-#include "number.h"
+#include "option.h"
 
 #define SECONDS_DEFAULT 5.0
-#define SECONDS_MOST    1e6
 #define BYTES_MOST      (UINT64_C(4) << 20)
+#define SIZE_MOST       (UINT64_C(1) << 50)
 #define SEGMENTS_MOST   1024u
 
 enum key {
@@ -42,10 +41,10 @@ static const char help_top[] =
 	"  vhu bench blk --socket-path=/tmp/disk\n"
 	"  vhu bench blk --socket-path=/tmp/disk --rw=randwrite --bs=64K\n"
 	"  vhu bench blk --socket-path=/tmp/disk --iommu=strict --json\n"
-	"  vhu bench blk --socket-path=/tmp/disk --rw=randrw --verify\n"
+	"  vhu bench blk --socket-path=/tmp/disk --rw=randrw --area=256M --verify\n"
 	"\n"
 	"Exit status: 0 fine, 1 something failed or differs, 2 a command line that makes no sense, "
-	"130 interrupted.";
+	"130 interrupted. 'man vhu' tells what the figures are.";
 
 static const struct argp_option table[] = {
 	{ "socket-path", KEY_SOCKET_PATH, "PATH", 0, "Where the back-end listens", 1 },
@@ -81,23 +80,7 @@ static const struct argp_option table[] = {
 	{ 0 },
 };
 
-struct word {
-	const char *name;
-	int value;
-};
-
-static const struct word iommus[] = {
-	{ "off", BENCH_IOMMU_OFF },
-	{ "static", BENCH_IOMMU_STATIC },
-	{ "strict", BENCH_IOMMU_STRICT },
-	{ "lazy", BENCH_IOMMU_LAZY },
-	{ 0 },
-};
-
-static const struct word policies[] = {
-	{ "page", VHU_IOMMU_PAGE }, { "leaf", VHU_IOMMU_LEAF }, { "range", VHU_IOMMU_RANGE },
-	{ "hint", VHU_IOMMU_HINT }, { "push", VHU_IOMMU_PUSH }, { 0 },
-};
+static const char *const iommus[] = { "off", "static", "strict", "lazy", NULL };
 
 static const struct pattern {
 	const char *name;
@@ -108,37 +91,21 @@ static const struct pattern {
 	{ "read", false, 100 },    { "write", false, 0 },
 };
 
-static const char *name_of(const struct word *words, int value)
-{
-	for (; words->name; words++)
-		if (words->value == value)
-			return words->name;
-	return "?";
-}
+/* What the parser alone needs to know. */
+struct taking {
+	struct bench_options *options;
+	int mix; /* per cent; -1: not given */
+	bool has_iommu, has_policy;
+};
 
 const char *bench_iommu_name(enum bench_iommu iommu)
 {
-	return name_of(iommus, (int)iommu);
+	return iommus[iommu];
 }
 
 const char *bench_policy_name(enum vhu_iommu_policy policy)
 {
-	return name_of(policies, (int)policy);
-}
-
-/* Exits where there is no such word. */
-static int take_word(struct argp_state *state, const char *option, const char *text,
-                     const struct word *words)
-{
-	char known[128] = "";
-
-	for (const struct word *word = words; word->name; word++) {
-		if (!strcmp(word->name, text))
-			return word->value;
-		strcat(strcat(known, word == words ? "" : ", "), word->name);
-	}
-	argp_error(state, "--%s=%s: no such value; give one of %s", option, text, known);
-	return 0;
+	return option_policies[policy];
 }
 
 static void take_rw(struct argp_state *state, const char *text, struct bench_options *options)
@@ -156,122 +123,103 @@ static void take_rw(struct argp_state *state, const char *text, struct bench_opt
 	           text);
 }
 
-static unsigned take_number(struct argp_state *state, const char *option, const char *text,
-                            unsigned least, unsigned most)
-{
-	uint64_t value = least;
-
-	if (number_parse(text, least, most, &value))
-		argp_error(state, "--%s=%s: not a number from %u to %u; give one", option, text,
-		           least, most);
-	return (unsigned)value;
-}
-
-static uint64_t take_size(struct argp_state *state, const char *option, const char *text,
-                          uint64_t most)
-{
-	uint64_t value = 0;
-
-	if (number_parse_size(text, 512, most, &value))
-		argp_error(state,
-		           "--%s=%s: not a size from 512 to %lluM; give one such as 64K or 1G",
-		           option, text, (unsigned long long)most >> 20);
-	return value;
-}
-
 /* Multiples of a sector. */
 static uint32_t take_bytes(struct argp_state *state, const char *option, const char *text)
 {
-	uint64_t value = take_size(state, option, text, BYTES_MOST);
+	uint64_t value = option_size(state, option, text, 512, BYTES_MOST);
 
 	if (value % 512)
 		argp_error(state, "--%s=%s: not a multiple of 512; give one", option, text);
 	return (uint32_t)value;
 }
 
-static double take_seconds(struct argp_state *state, const char *option, const char *text)
-{
-	double value = 1;
-
-	if (number_parse_seconds(text, SECONDS_MOST, &value))
-		argp_error(state, "--%s=%s: not a time; give seconds, such as 10 or 0.5", option,
-		           text);
-	return value;
-}
-
 static error_t take_work(int key, char *arg, struct argp_state *state)
 {
-	struct bench_options *options = state->input;
+	struct bench_options *options = ((struct taking *)state->input)->options;
 
 	switch (key) {
 	case KEY_RW: take_rw(state, arg, options); return 0;
 	case KEY_BS: options->bytes = take_bytes(state, "bs", arg); return 0;
 	case KEY_SEGMENT: options->segment = take_bytes(state, "segment", arg); return 0;
 	case KEY_IODEPTH:
-		options->depth = take_number(state, "iodepth", arg, 1, BENCH_DEPTH_MAX);
+		options->depth = option_number(state, "iodepth", arg, 1, BENCH_DEPTH_MAX);
 		return 0;
 	case KEY_NUM_QUEUES:
-		options->queues = take_number(state, "num-queues", arg, 1, BENCH_QUEUES_MAX);
+		options->queues = option_number(state, "num-queues", arg, 1, BENCH_QUEUES_MAX);
 		return 0;
-	case KEY_TIME: options->seconds = take_seconds(state, "time", arg); return 0;
-	case KEY_SIZE: options->size = take_size(state, "size", arg, UINT64_C(1) << 50); return 0;
-	case KEY_AREA: options->area = take_size(state, "area", arg, UINT64_C(1) << 50); return 0;
+	case KEY_TIME: options->seconds = option_seconds(state, "time", arg); return 0;
+	case KEY_SIZE: options->size = option_size(state, "size", arg, 512, SIZE_MOST); return 0;
+	case KEY_AREA: options->area = option_size(state, "area", arg, 512, SIZE_MOST); return 0;
+	case KEY_SEED: options->seed = option_number(state, "seed", arg, 0, UINT32_MAX); return 0;
+	case KEY_TIMEOUT:
+		options->timeout_ms = (int)(option_seconds(state, "timeout", arg) * 1000);
+		return 0;
 	default: return ARGP_ERR_UNKNOWN;
 	}
 }
 
+/* What depends on more than one option. */
+static void complete(struct argp_state *state)
+{
+	const struct taking *taking = state->input;
+	struct bench_options *options = taking->options;
+
+	if (!options->socket_path || !*options->socket_path)
+		argp_error(state, "--socket-path: not given; give the path where the back-end "
+		                  "listens");
+	if (taking->mix >= 0 && strcmp(options->rw, "randrw") != 0)
+		argp_error(state, "--rwmixread: --rw=%s is no mix; give --rw=randrw, too",
+		           options->rw);
+	if (taking->mix >= 0)
+		options->reads = (unsigned)taking->mix;
+	if (taking->has_policy && !taking->has_iommu)
+		argp_error(state,
+		           "--policy=%s: there is no IOMMU; give --iommu=static, strict or "
+		           "lazy, too",
+		           bench_policy_name(options->policy));
+	if (!options->segment || options->segment > options->bytes)
+		options->segment = options->bytes;
+	if (options->bytes / options->segment > SEGMENTS_MOST)
+		argp_error(state,
+		           "--segment=%u: more than %u of them to a request; give a larger "
+		           "one",
+		           options->segment, SEGMENTS_MOST);
+	if (!options->timeout_ms)
+		options->timeout_ms = 1;
+	if (options->seconds == 0 && options->size == 0)
+		options->seconds = SECONDS_DEFAULT;
+}
+
 static error_t take(int key, char *arg, struct argp_state *state)
 {
-	static unsigned mix;
-	struct bench_options *options = state->input;
+	struct taking *taking = state->input;
+	struct bench_options *options = taking->options;
 
 	switch (key) {
 	case KEY_SOCKET_PATH: options->socket_path = arg; return 0;
-	case KEY_MIX: mix = 1 + take_number(state, "rwmixread", arg, 0, 100); return 0;
+	case KEY_MIX: taking->mix = (int)option_number(state, "rwmixread", arg, 0, 100); return 0;
 	case KEY_IOMMU:
-		options->iommu = (enum bench_iommu)take_word(state, "iommu", arg, iommus);
+		taking->has_iommu = true;
+		options->iommu = (enum bench_iommu)option_word(state, "iommu", arg, iommus);
 		return 0;
 	case KEY_POLICY:
-		options->policy = (enum vhu_iommu_policy)take_word(state, "policy", arg, policies);
-		return 0;
-	case KEY_SEED: options->seed = take_number(state, "seed", arg, 0, UINT32_MAX); return 0;
-	case KEY_TIMEOUT:
-		options->timeout_ms = 1000 * (int)take_number(state, "timeout", arg, 1, 86400);
+		taking->has_policy = true;
+		options->policy = (enum vhu_iommu_policy)option_word(state, "policy", arg,
+		                                                     option_policies);
 		return 0;
 	case KEY_POLL: options->poll = true; return 0;
 	case KEY_VERIFY: options->verify = true; return 0;
 	case KEY_JSON: options->json = true; return 0;
 	case ARGP_KEY_ARG: argp_error(state, "%s: not an option; see --help", arg); return 0;
-	case ARGP_KEY_END:
-		if (mix && !strcmp(options->rw, "randrw"))
-			options->reads = mix - 1;
-		return 0;
+	case ARGP_KEY_END: complete(state); return 0;
 	default: return take_work(key, arg, state);
 	}
-}
-
-static void complete(struct bench_options *options, const struct argp *argp, char *name)
-{
-	const char *wrong = NULL;
-
-	if (!options->socket_path || !*options->socket_path)
-		wrong = "--socket-path: not given; give the path where the back-end listens";
-	if (!options->segment || options->segment > options->bytes)
-		options->segment = options->bytes;
-	if (options->bytes / options->segment > SEGMENTS_MOST)
-		wrong = "--segment: more than 1024 of them to a request; give a larger one";
-	if (options->seconds == 0 && options->size == 0)
-		options->seconds = SECONDS_DEFAULT;
-	if (!wrong)
-		return;
-	fprintf(stderr, "%s: %s\n", name, wrong);
-	argp_help(argp, stderr, ARGP_HELP_SEE, name);
-	exit(EXIT_USAGE);
 }
 
 void bench_blk_parse(int argc, char **argv, struct bench_options *ret)
 {
 	const struct argp argp = { table, take, NULL, help_top };
+	struct taking taking = { .options = ret, .mix = -1 };
 
 	*ret = (struct bench_options){
 		.rw = "randread",
@@ -284,6 +232,5 @@ void bench_blk_parse(int argc, char **argv, struct bench_options *ret)
 		.timeout_ms = 10000,
 	};
 	argp_err_exit_status = EXIT_USAGE;
-	argp_parse(&argp, argc, argv, 0, NULL, ret);
-	complete(ret, &argp, argv[0]);
+	argp_parse(&argp, argc, argv, 0, NULL, &taking);
 }

@@ -83,37 +83,26 @@ void bench_blk_report(const struct bench *bench)
 	print_latency(&work->latency);
 	print_cpu(bench);
 	if (bench->options.iommu != BENCH_IOMMU_OFF)
-		printf("  per request    %.3f misses, %.3f updates, %.3f invalidations\n",
+		printf("  per request    %.3f misses, %.3f updates, %.3f invalidations; "
+		       "%" PRIu64 " misses refused\n",
 		       per_request(bench, work->misses), per_request(bench, work->updates),
-		       per_request(bench, work->invalidations));
+		       per_request(bench, work->invalidations), bench->faults);
 	if (bench->options.verify)
 		printf("  verified       %" PRIu64 " bytes, %" PRIu64 " differ\n", bench->verified,
 		       bench->differing);
-}
-
-/* Of the command line and of names that a kernel gave: nothing to escape but these. */
-static void print_string(const char *key, const char *value)
-{
-	printf("\"%s\": \"", key);
-	for (; *value; value++)
-		if ((unsigned char)*value >= ' ' && *value != '"' && *value != '\\')
-			putchar(*value);
-	printf("\", ");
 }
 
 static void print_options_json(const struct bench *bench)
 {
 	const struct bench_options *options = &bench->options;
 
-	print_string("rw", options->rw);
-	printf("\"bs\": %u, \"segment\": %u, \"iodepth\": %u, \"num_queues\": %u, ", options->bytes,
-	       options->segment, options->depth, options->queues);
-	print_string("iommu", bench_iommu_name(options->iommu));
-	print_string("policy", bench_policy_name(options->policy));
-	printf("\"poll\": %s, \"seed\": %" PRIu64 ", ", options->poll ? "true" : "false",
-	       options->seed);
-	print_string("peer", bench->peer.name);
-	printf("\"peer_pid\": %d, ", (int)bench->peer.pid);
+	printf("\"rw\": \"%s\", \"bs\": %u, \"segment\": %u, \"iodepth\": %u, "
+	       "\"num_queues\": %u, ",
+	       options->rw, options->bytes, options->segment, options->depth, options->queues);
+	printf("\"iommu\": \"%s\", \"policy\": \"%s\", \"poll\": %s, \"seed\": %" PRIu64 ", ",
+	       bench_iommu_name(options->iommu), bench_policy_name(options->policy),
+	       options->poll ? "true" : "false", options->seed);
+	printf("\"peer\": \"%s\", \"peer_pid\": %d, ", bench->peer.name, (int)bench->peer.pid);
 }
 
 static void print_latency_json(const struct latency *latency)
@@ -146,6 +135,6 @@ void bench_blk_report_json(const struct bench *bench)
 	printf("\"misses\": %" PRIu64 ", \"updates\": %" PRIu64 ", \"invalidations\": %" PRIu64
 	       ", \"refused\": %" PRIu64 ", ",
 	       work->misses, work->updates, work->invalidations, bench->faults);
-	printf("\"verified_bytes\": %" PRIu64 ", \"differing_bytes\": %" PRIu64 "}\n",
-	       bench->verified, bench->differing);
+	printf("\"verified_bytes\": %" PRIu64 ", \"differing_bytes\": %" PRIu64 ", \"ok\": %s}\n",
+	       bench->verified, bench->differing, bench->fine ? "true" : "false");
 }

@@ -8,6 +8,7 @@
 
 #include "bench_blk.h"
 #include "progress.h"
+#include "say.h"
 
 #define SECTOR     512u
 #define NS         INT64_C(1000000000)
@@ -19,6 +20,11 @@
 #define PASSES 1024u
 /* A sleep is cut short to notice a ring that was declared broken. */
 #define SLEEP_MS 200
+
+/* Totals that the live line has told. */
+struct shown {
+	uint64_t requests, bytes, misses;
+};
 
 /* One pass over the area. */
 struct phase {
@@ -33,16 +39,13 @@ struct phase {
 	uint64_t cursor; /* the next block, where it is in order */
 	struct bench_work *work;
 	struct progress progress;
-	uint64_t misses_before;
+	struct shown shown;
 	int64_t last_ns; /* something was completed */
 };
 
-static int say(struct bench *bench, const char *what, int error)
+static int explain(const struct bench *bench, const char *what, int error)
 {
-	const char *text = vhu_frontend_error(bench->frontend);
-
-	fprintf(stderr, "vhu bench blk: %s: %s\n", what, *text ? text : strerror(-error));
-	return error;
+	return say_failure(BENCH_NAME, bench->frontend, what, error, NULL);
 }
 
 /* xorshift64* */
@@ -100,19 +103,28 @@ static int refill(struct phase *phase, struct blk_load *load, int64_t now)
 		                        slot->writes ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN,
 		                        slot->block * sectors);
 		if (error)
-			return say(bench, "submitting a request", error);
+			return explain(bench, "submitting a request", error);
 		n++;
 	}
 	return n;
 }
 
+static const char *status_name(uint8_t status)
+{
+	switch (status) {
+	case VIRTIO_BLK_S_IOERR: return "I/O error";
+	case VIRTIO_BLK_S_UNSUPP: return "not supported";
+	default: return "no status there is";
+	}
+}
+
 static void fail(struct phase *phase, const struct blk_slot *slot)
 {
 	if (!phase->work->failed++)
-		fprintf(stderr, "vhu bench blk: a %s at sector %llu failed: status %u\n",
-		        slot->writes ? "write" : "read",
-		        (unsigned long long)(slot->block * (phase->bench->options.bytes / SECTOR)),
-		        blk_slot_status(slot));
+		say(BENCH_NAME, "a %s at sector %llu failed: status %u (%s)",
+		    slot->writes ? "write" : "read",
+		    (unsigned long long)(slot->block * (phase->bench->options.bytes / SECTOR)),
+		    blk_slot_status(slot), status_name(blk_slot_status(slot)));
 }
 
 static void judge(struct phase *phase, const struct blk_slot *slot, uint64_t differing)
@@ -120,8 +132,8 @@ static void judge(struct phase *phase, const struct blk_slot *slot, uint64_t dif
 	struct bench *bench = phase->bench;
 
 	if (differing && !bench->differing)
-		fprintf(stderr, "vhu bench blk: the data at sector %llu differs\n",
-		        (unsigned long long)(slot->block * (bench->options.bytes / SECTOR)));
+		say(BENCH_NAME, "the data at sector %llu differs",
+		    (unsigned long long)(slot->block * (bench->options.bytes / SECTOR)));
 	bench->verified += bench->options.bytes;
 	bench->differing += differing;
 }
@@ -150,7 +162,7 @@ static int turn(struct phase *phase, struct blk_load *load)
 	int64_t now;
 
 	if (n < 0)
-		return say(phase->bench, "completing a request", n);
+		return explain(phase->bench, "completing a request", n);
 	if (!n)
 		return 0;
 	now = progress_now_ns();
@@ -163,22 +175,26 @@ static int turn(struct phase *phase, struct blk_load *load)
 	if (n > 0) {
 		error = blk_load_kick(load);
 		if (error)
-			return say(phase->bench, "kicking", error);
+			return explain(phase->bench, "kicking", error);
 	}
 	return n < 0 ? n : 1;
 }
 
+/* Of the time since it was shown last, but for the seconds. */
 static void show(struct phase *phase, int64_t now)
 {
 	const struct bench_work *work = phase->work;
-	double seconds = (double)(now - phase->progress.start_ns) / 1e9;
+	const uint64_t bytes = work->bytes_read + work->bytes_written;
+	double step = (double)(now - phase->progress.shown_ns) / 1e9;
 	struct vhu_frontend_stats stats;
 
 	vhu_frontend_stats(phase->bench->frontend, &stats);
 	progress_show(&phase->progress, now, "%-9s %5.1f s %11.0f IOPS %9.1f MiB/s %9.0f misses/s",
-	              phase->what, seconds, (double)work->requests / seconds,
-	              (double)(work->bytes_read + work->bytes_written) / MIB / seconds,
-	              (double)(stats.misses - phase->misses_before) / seconds);
+	              phase->what, (double)(now - phase->progress.start_ns) / 1e9,
+	              (double)(work->requests - phase->shown.requests) / step,
+	              (double)(bytes - phase->shown.bytes) / MIB / step,
+	              (double)(stats.misses - phase->shown.misses) / step);
+	phase->shown = (struct shown){ work->requests, bytes, stats.misses };
 }
 
 /* A ring that the device has declared broken completes nothing any more. */
@@ -188,7 +204,7 @@ static int find_broken(struct bench *bench)
 		int error = vhu_vq_wait(blk_load_vq(bench->loads[i]), 1);
 
 		if (error < 0)
-			return say(bench, "waiting for a request", error);
+			return explain(bench, "waiting for a request", error);
 	}
 	return 0;
 }
@@ -207,10 +223,9 @@ static int look_around(struct phase *phase)
 		return 0;
 	if (now - phase->last_ns < bench->options.timeout_ms * (NS / 1000))
 		return find_broken(bench);
-	fprintf(stderr,
-	        "vhu bench blk: no request was completed for %d s: the back-end hangs, or give a "
-	        "longer --timeout\n",
-	        bench->options.timeout_ms / 1000);
+	say(BENCH_NAME,
+	    "no request was completed for %g s: the back-end hangs, or give a longer --timeout",
+	    bench->options.timeout_ms / 1e3);
 	return -ETIMEDOUT;
 }
 
@@ -259,7 +274,7 @@ static int rest(struct phase *phase, unsigned idle)
 		error = vhu_vq_wait(blk_load_vq(bench->loads[0]), SLEEP_MS);
 	else
 		error = sleep_on_all(bench);
-	return error < 0 ? say(bench, "waiting for a request", error) : 0;
+	return error < 0 ? explain(bench, "waiting for a request", error) : 0;
 }
 
 static int turn_all(struct phase *phase)
@@ -308,7 +323,7 @@ static int start(struct phase *phase)
 		int error = n < 0 ? n : blk_load_kick(bench->loads[i]);
 
 		if (error)
-			return n < 0 ? n : say(bench, "kicking", error);
+			return n < 0 ? n : explain(bench, "kicking", error);
 	}
 	return 0;
 }
@@ -331,7 +346,7 @@ static int run(struct phase *phase)
 	int error;
 
 	vhu_frontend_stats(phase->bench->frontend, &stats);
-	phase->misses_before = stats.misses;
+	phase->shown.misses = stats.misses;
 	count(phase->bench, phase->work, -1);
 	progress_start(&phase->progress);
 	phase->progress.live &= !phase->bench->options.silent;
@@ -341,7 +356,7 @@ static int run(struct phase *phase)
 	error = start(phase);
 	if (!error)
 		error = work(phase);
-	progress_end(&phase->progress);
+	progress_make_way();
 	phase->work->seconds += (double)(progress_now_ns() - phase->progress.start_ns) / 1e9;
 	count(phase->bench, phase->work, 1);
 	return error;

@@ -8,16 +8,18 @@
 
 #include <argp.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "bench.h"
 #include "cli.h"
-#include "number.h"
+#include "interrupt.h"
+#include "option.h"
+#include "say.h"
 
 #define SECONDS_MOST    86400.0
 #define SECONDS_DEFAULT 5
+#define FRAMES_MOST     (UINT64_C(1) << 50)
 
 enum {
 	OPTION_PATH = 256,
@@ -68,85 +70,54 @@ static const struct argp_option option_table[] = {
 	  "A receive buffer holds a whole frame; without VIRTIO_NET_F_MRG_RXBUF", 0 },
 	{ "event-idx", OPTION_EVENT_IDX, NULL, 0, "Use VIRTIO_F_EVENT_IDX where offered", 0 },
 	{ "strict-perm", OPTION_LEAST, NULL, 0,
-	  "Map buffers with no permission that is not needed, instead of read-write, which "
-	  "dpdk-testpmd asks for",
+	  "Map buffers for reading or for writing only, instead of for both, as dpdk-testpmd "
+	  "wants them",
 	  0 },
 	{ "no-verify", OPTION_NO_VERIFY, NULL, 0, "Neither fill frames nor look at them", 0 },
 	{ "json", OPTION_JSON, NULL, 0, "Print one JSON object instead of a table", 0 },
 	{ 0 }
 };
 
-static volatile sig_atomic_t stop;
-
-static void on_signal(int number)
+static void parse_words(int key, const char *arg, struct argp_state *state)
 {
-	stop = number;
-}
-
-static int choose(const char *text, const char *const *names, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (!strcmp(text, names[i]))
-			return (int)i;
-	return -1;
-}
-
-static void parse_policy(const char *arg, struct argp_state *state)
-{
+	static const char *const modes[] = { "loop", "tx", "rx", NULL };
+	static const char *const iommus[] = { "off", "static", "strict", NULL };
 	struct net_options *options = state->input;
 
-	for (int i = VHU_IOMMU_PAGE; i <= VHU_IOMMU_PUSH; i++) {
-		options->policy = (enum vhu_iommu_policy)i;
-		if (!strcmp(arg, net_policy_name(options->policy)))
-			return;
+	switch (key) {
+	case OPTION_MODE:
+		options->mode = (enum net_mode)option_word(state, "mode", arg, modes);
+		break;
+	case OPTION_IOMMU:
+		options->iommu = (enum net_iommu)option_word(state, "iommu", arg, iommus);
+		options->has_iommu = true;
+		break;
+	default:
+		options->policy = (enum vhu_iommu_policy)option_word(state, "policy", arg,
+		                                                     option_policies);
+		options->has_policy = true;
 	}
-	argp_error(state, "--policy=%s: page, leaf, range, hint or push", arg);
-}
-
-static void parse_names(int key, const char *arg, struct argp_state *state)
-{
-	static const char *const modes[] = { "loop", "tx", "rx" };
-	static const char *const iommus[] = { "off", "static", "strict" };
-	struct net_options *options = state->input;
-	int i = key == OPTION_MODE ? choose(arg, modes, 3) : choose(arg, iommus, 3);
-
-	if (i < 0)
-		argp_error(state,
-		           key == OPTION_MODE ? "--mode=%s: loop, tx or rx"
-		                              : "--iommu=%s: off, static or strict",
-		           arg);
-	else if (key == OPTION_MODE)
-		options->mode = (enum net_mode)i;
-	else
-		options->iommu = (enum net_iommu)i;
 }
 
 static void parse_number(int key, const char *arg, struct argp_state *state)
 {
 	struct net_options *options = state->input;
-	uint64_t n = 0;
 
 	switch (key) {
 	case OPTION_PAGES:
-		if (number_parse_size(arg, 1, NET_PAGES_MOST, &n))
-			argp_error(state, "--pages=%s: 1 to %u", arg, NET_PAGES_MOST);
-		options->pages = (unsigned)n;
+		options->pages = (unsigned)option_size(state, "pages", arg, 1, NET_PAGES_MOST);
 		break;
 	case OPTION_SIZE:
-		if (number_parse_size(arg, NET_FRAME_LEAST, NET_FRAME_MOST, &n))
-			argp_error(state, "--size=%s: %u to %u bytes", arg, NET_FRAME_LEAST,
-			           NET_FRAME_MOST);
-		options->size = (uint32_t)n;
+		options->size = (uint32_t)option_size(state, "size", arg, NET_FRAME_LEAST,
+		                                      NET_FRAME_MOST);
 		break;
 	case OPTION_FRAMES:
-		if (number_parse_size(arg, 1, UINT64_MAX >> 1, &options->frames))
-			argp_error(state, "--frames=%s: not a number above 0", arg);
+		options->frames = option_size(state, "frames", arg, 1, FRAMES_MOST);
 		break;
 	default:
-		if (number_parse(arg, 16, NET_RING_MOST, &n) || (n & (n - 1)))
-			argp_error(state, "--ring-size=%s: a power of two from 16 to %u", arg,
-			           NET_RING_MOST);
-		options->ring = (unsigned)n;
+		options->ring = option_number(state, "ring-size", arg, 16, NET_RING_MOST);
+		if (options->ring & (options->ring - 1))
+			argp_error(state, "--ring-size=%s: not a power of two; give one", arg);
 		break;
 	}
 }
@@ -154,18 +125,13 @@ static void parse_number(int key, const char *arg, struct argp_state *state)
 static void parse_seconds(int key, const char *arg, struct argp_state *state)
 {
 	struct net_options *options = state->input;
-	double seconds = 0;
 
-	if (key == OPTION_WARMUP && !strcmp(arg, "0"))
-		options->warmup = 0;
-	else if (number_parse_seconds(arg, SECONDS_MOST, &seconds))
-		argp_error(state, "%s: not a number of seconds above 0", arg);
-	else if (key == OPTION_TIME)
-		options->seconds = seconds;
+	if (key == OPTION_TIME)
+		options->seconds = option_seconds(state, "time", arg);
 	else if (key == OPTION_WARMUP)
-		options->warmup = seconds;
+		options->warmup = strcmp(arg, "0") ? option_seconds(state, "warmup", arg) : 0;
 	else
-		options->timeout_ms = seconds < 0.001 ? 1 : (int)(seconds * 1000);
+		options->timeout_ms = (int)(option_seconds(state, "timeout", arg) * 1000);
 }
 
 /* What depends on more than one option. */
@@ -178,13 +144,19 @@ static void check(struct argp_state *state)
 	if (!options->seconds)
 		options->seconds = options->frames ? SECONDS_MOST : SECONDS_DEFAULT;
 	if (!options->path || !*options->path)
-		argp_error(state, "say by --socket-path=PATH where the back-end is");
+		argp_error(state, "--socket-path: not given; give the path where the back-end is");
 	if (options->pages < least * ways)
-		argp_error(state, "--pages=%u: frames of %u bytes need %u at least", options->pages,
-		           options->size, least * ways);
+		argp_error(state, "--pages=%u: frames of %u bytes need %u at least; give more",
+		           options->pages, options->size, least * ways);
 	if (options->ring < least)
-		argp_error(state, "--ring-size=%u: frames of %u bytes need 32 at least",
+		argp_error(state, "--ring-size=%u: frames of %u bytes need 32 at least; give more",
 		           options->ring, options->size);
+	if (options->has_policy && !options->has_iommu)
+		argp_error(state,
+		           "--policy=%s: there is no IOMMU; give --iommu=static or strict, too",
+		           net_policy_name(options->policy));
+	if (!options->timeout_ms)
+		options->timeout_ms = 1;
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -195,8 +167,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPTION_PATH: options->path = arg; return 0;
 	case OPTION_LISTEN: options->listen = true; return 0;
 	case OPTION_MODE:
-	case OPTION_IOMMU: parse_names(key, arg, state); return 0;
-	case OPTION_POLICY: parse_policy(arg, state); return 0;
+	case OPTION_IOMMU:
+	case OPTION_POLICY: parse_words(key, arg, state); return 0;
 	case OPTION_PAGES:
 	case OPTION_SIZE:
 	case OPTION_FRAMES:
@@ -209,7 +181,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPTION_LEAST: options->least = true; return 0;
 	case OPTION_NO_VERIFY: options->no_verify = true; return 0;
 	case OPTION_JSON: options->json = true; return 0;
-	case ARGP_KEY_ARG: argp_error(state, "%s: what for?", arg); return 0;
+	case ARGP_KEY_ARG: argp_error(state, "%s: not an option; see --help", arg); return 0;
 	case ARGP_KEY_END: check(state); return 0;
 	default: return ARGP_ERR_UNKNOWN;
 	}
@@ -224,34 +196,49 @@ static const struct argp argp = {
 	       "  vhu bench net --socket-path=/tmp/net.sock\n"
 	       "  vhu bench net --socket-path=/tmp/net.sock --iommu=static --pages=2048\n"
 	       "  vhu bench net --socket-path=/tmp/net.sock --mode=tx --size=64K --json\n\n"
-	       "'man vhu' tells how dpdk-testpmd is started for it.",
+	       "'man vhu' tells how dpdk-testpmd is started for it, and what the figures are.\n\n"
+	       "Exit status: 0 fine, 1 something failed or differs, 2 a command line that makes "
+	       "no sense, 130 interrupted.",
 };
 
-static int run(struct net_bench *bench)
+static int work(struct net_bench *bench)
 {
-	int error = net_session_open(bench);
-	const char *fault;
+	int error;
 
+	/* The socket to listen at is a file that has to go. */
+	if (bench->options->listen)
+		bench->stop = interrupt_defer();
+	error = net_session_open(bench);
+	bench->stop = interrupt_defer();
 	if (!error)
 		error = net_run(bench);
 	if (!error)
 		error = net_session_stop(bench);
 	net_session_close(bench);
-	if (stop)
-		fputs(NET_SAY "interrupted\n", stderr);
-	if (stop && bench->counts.seconds == 0)
+	return error;
+}
+
+static int run(struct net_bench *bench)
+{
+	int error = work(bench);
+	const char *fault;
+
+	if (*bench->stop)
+		say(NET_NAME, "interrupted");
+	if (*bench->stop && bench->counts.seconds == 0)
 		return EXIT_INTERRUPTED;
 	if (error && error != -EINTR)
 		return EXIT_DIFFERENT;
-	fault = net_fault(bench);
+	/* Who was interrupted may have had no frame yet. */
+	fault = *bench->stop && !net_frames(bench, &bench->counts) ? NULL : net_fault(bench);
+	if (fault)
+		say(NET_NAME, "%s", fault);
 	if (bench->options->json)
 		net_print_json(bench, !fault);
 	else
 		net_print_table(bench);
-	if (stop)
+	if (*bench->stop)
 		return EXIT_INTERRUPTED;
-	if (fault)
-		fprintf(stderr, NET_SAY "%s\n", fault);
 	return fault ? EXIT_DIFFERENT : EXIT_FINE;
 }
 
@@ -264,15 +251,11 @@ int bench_net_main(int argc, char **argv)
 		.ring = 256,
 		.timeout_ms = 5000,
 	};
-	const struct sigaction action = { .sa_handler = on_signal };
 	static struct net_bench bench;
 
 	argp_err_exit_status = EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	bench.options = &options;
-	bench.stop = &stop;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
+	interrupt_watch(NET_NAME);
 	return run(&bench);
 }

@@ -32,6 +32,7 @@ struct net_options {
 	unsigned ring;
 	int timeout_ms;
 	bool no_mergeable, event_idx, least, no_verify, json;
+	bool has_iommu, has_policy; /* they were given */
 };
 
 /* Of one phase of the work. */
@@ -66,9 +67,9 @@ struct net_bench {
 	struct latency latency;
 };
 
-#define NET_SAY "vhu bench net: "
+#define NET_NAME "vhu bench net"
 
-/* Says what failed and why; returns @error. */
+/* Says what failed and why, but for -EINTR; returns @error. */
 int net_say(const struct net_bench *bench, const char *what, int error);
 
 /* bench_net_session.c: 0 or -errno, which was said. Close in any case. */

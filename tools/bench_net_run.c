@@ -13,6 +13,7 @@
 
 #include "bench_net.h"
 #include "progress.h"
+#include "say.h"
 
 /* Frames behind the last one that are still known. */
 #define HISTORY 65536u
@@ -30,6 +31,11 @@
 /* For frames to come back after the last one was sent. */
 #define DRAIN_NS INT64_C(250000000)
 
+/* Totals that the live line has told. */
+struct shown {
+	uint64_t sent, received, misses;
+};
+
 struct work {
 	struct net_bench *bench;
 	struct net_counts *counts;
@@ -39,6 +45,7 @@ struct work {
 	uint64_t awaited;                     /* the eldest that is still waited for */
 	uint64_t arrived;                     /* frames that made the way of the mode */
 	int64_t now_ns, moved_ns, arrived_ns; /* when anything moved; when one of those did */
+	struct shown shown;
 	int64_t sent_ns[HISTORY];
 	bool returned[HISTORY];
 };
@@ -139,19 +146,19 @@ static int complain(struct work *work)
 	const char *what = work->moved_ns > work->arrived_ns ? "returns no frames"
 	                                                     : "takes no frames";
 
-	fprintf(stderr,
-	        NET_SAY "the back-end %s: nothing for %d ms, after %llu sent, %llu received\n",
-	        work->bench->options->mode == NET_RX ? "sends no frames" : what,
-	        bench->options->timeout_ms, (unsigned long long)work->counts->sent,
-	        (unsigned long long)work->counts->received);
+	say(NET_NAME,
+	    "the back-end %s: nothing for %d ms, after %llu sent, %llu received; it hangs, or give "
+	    "a longer --timeout",
+	    bench->options->mode == NET_RX ? "sends no frames" : what, bench->options->timeout_ms,
+	    (unsigned long long)work->counts->sent, (unsigned long long)work->counts->received);
 	if (work->counts->duplicates)
-		fprintf(stderr, NET_SAY "%llu frames came twice, or were never sent\n",
-		        (unsigned long long)work->counts->duplicates);
+		say(NET_NAME, "%llu frames came twice, or were never sent",
+		    (unsigned long long)work->counts->duplicates);
 	if (bench->faults)
-		fprintf(stderr, NET_SAY "%llu misses were refused, the first at 0x%llx for %s%s\n",
-		        (unsigned long long)bench->faults, (unsigned long long)bench->fault.iova,
-		        bench->fault.perm & VHU_PERM_READ ? "r" : "",
-		        bench->fault.perm & VHU_PERM_WRITE ? "w" : "");
+		say(NET_NAME, "%llu misses were refused, the first at 0x%llx for %s%s",
+		    (unsigned long long)bench->faults, (unsigned long long)bench->fault.iova,
+		    bench->fault.perm & VHU_PERM_READ ? "r" : "",
+		    bench->fault.perm & VHU_PERM_WRITE ? "w" : "");
 	return -ETIMEDOUT;
 }
 
@@ -207,26 +214,30 @@ static int turn(struct work *work, bool send)
 	return received ? received : idle(work);
 }
 
-static void show(const struct work *work, struct progress *progress, const char *what)
+/* Of the time since it was shown last, but for the seconds. */
+static void show(struct work *work, struct progress *progress, const char *what)
 {
 	const struct net_counts *counts = work->counts;
-	double seconds = (double)(work->now_ns - progress->start_ns) / 1e9;
+	double step = (double)(work->now_ns - progress->shown_ns) / 1e9;
 	struct vhu_frontend_stats stats;
 
 	vhu_frontend_stats(work->bench->frontend, &stats);
 	progress_show(progress, work->now_ns,
-	              "%s %5.1f s  %.3f M frames/s sent, %.3f received  %llu misses", what, seconds,
-	              (double)counts->sent / seconds / 1e6,
-	              (double)counts->received / seconds / 1e6, (unsigned long long)stats.misses);
+	              "%-10s %5.1f s %10.0f frames/s sent %10.0f received %8.0f misses/s", what,
+	              (double)(work->now_ns - progress->start_ns) / 1e9,
+	              (double)(counts->sent - work->shown.sent) / step,
+	              (double)(counts->received - work->shown.received) / step,
+	              (double)(stats.misses - work->shown.misses) / step);
+	work->shown = (struct shown){ counts->sent, counts->received, stats.misses };
 }
 
-/* Waits for what is under way. */
+/* Waits for what is under way, however the phase has ended: it is not lost. */
 static int drain(struct work *work)
 {
 	int64_t end_ns = work->now_ns + DRAIN_NS;
 	int error = 0;
 
-	while (!error && !*work->bench->stop && work->now_ns < end_ns) {
+	while (!error && work->now_ns < end_ns) {
 		if (!net_port_untaken(work->bench->port) &&
 		    (!work->loop || work->counts->returned == work->counts->sent))
 			break;
@@ -254,6 +265,7 @@ static struct vhu_frontend_stats stats_since(const struct vhu_frontend *frontend
 static void begin(struct work *work, struct net_counts *counts)
 {
 	struct net_bench *bench = work->bench;
+	struct vhu_frontend_stats stats;
 
 	*counts = (struct net_counts){
 		.own_cpu_ns = own_cpu_ns(),
@@ -262,6 +274,8 @@ static void begin(struct work *work, struct net_counts *counts)
 	/* What came before the warming up belongs to it. */
 	if (counts != &bench->warmup)
 		vhu_frontend_stats(bench->frontend, &counts->stats);
+	vhu_frontend_stats(bench->frontend, &stats);
+	work->shown = (struct shown){ .misses = stats.misses };
 	memset(&bench->latency, 0, sizeof(bench->latency));
 	work->counts = counts;
 	work->first = work->awaited = work->next;
@@ -298,7 +312,7 @@ static int run_phase(struct work *work, struct net_counts *counts, double second
 	counts->peer_cpu_ns = peer_cpu_ns(&bench->peer) - counts->peer_cpu_ns;
 	if (!error)
 		error = drain(work);
-	progress_end(&progress);
+	progress_make_way();
 	counts->stats = stats_since(bench->frontend, &counts->stats);
 	return *bench->stop ? -EINTR : error;
 }

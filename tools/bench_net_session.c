@@ -11,22 +11,19 @@
 #include <vhu/socket.h>
 
 #include "bench_net.h"
+#include "say.h"
 
-#define BIT(n)  (UINT64_C(1) << (n))
-#define TURN_MS 100
+#define BIT(n) (UINT64_C(1) << (n))
+
+/* linux/virtio_net.h brings in a ring of its own. */
+#define NET_F_MRG_RXBUF 15
 
 /* Of the protocol, not of virtio. */
 #define PROTOCOL_F_STATUS 16
 
 int net_say(const struct net_bench *bench, const char *what, int error)
 {
-	const char *text = bench->frontend ? vhu_frontend_error(bench->frontend) : "";
-
-	if (error == -ENOTCONN && !*text)
-		text = "the back-end closed the connection";
-	if (error && error != -EINTR)
-		fprintf(stderr, NET_SAY "%s: %s\n", what, *text ? text : strerror(-error));
-	return error;
+	return error == -EINTR ? error : say_failure(NET_NAME, bench->frontend, what, error, NULL);
 }
 
 static void on_fault(const struct vhu_iommu_fault *fault, void *opaque)
@@ -44,7 +41,7 @@ static int listen_for(const struct net_options *options, int *ret_fd)
 	int error = vhu_socket_listen(options->path, &ready.fd, why, sizeof(why)), n;
 
 	if (error) {
-		fprintf(stderr, NET_SAY "%s\n", why);
+		say(NET_NAME, "--listen: %s", why);
 		return error;
 	}
 	n = poll(&ready, 1, options->timeout_ms);
@@ -52,44 +49,19 @@ static int listen_for(const struct net_options *options, int *ret_fd)
 	error = n == 0 ? -ETIMEDOUT : *ret_fd < 0 ? -errno : 0;
 	close(ready.fd);
 	unlink(options->path);
-	if (error && error != -EINTR)
-		fprintf(stderr, NET_SAY "%s: nobody connected within %d ms\n", options->path,
-		        options->timeout_ms);
+	if (error == -ETIMEDOUT)
+		say(NET_NAME,
+		    "--listen: nobody connected to %s within %d ms; give a longer --timeout",
+		    options->path, options->timeout_ms);
+	else if (error && error != -EINTR)
+		say(NET_NAME, "--listen: %s: %s", options->path, strerror(-error));
 	return error;
 }
 
-/* What waiting can cure. */
-static bool may_come(int error)
+static int reach_peer(const struct net_options *options, int *ret_fd)
 {
-	return error == -ENOENT || error == -ECONNREFUSED || error == -EAGAIN;
-}
-
-/* In turns, between which a signal is noticed. */
-static int connect_to(const struct net_bench *bench, int *ret_fd, char *why, size_t size)
-{
-	const struct net_options *options = bench->options;
-	int left = options->timeout_ms, error;
-
-	do {
-		const int turn = left < TURN_MS ? left : TURN_MS;
-
-		error = vhu_socket_connect(options->path, turn, ret_fd, why, size);
-		left -= turn;
-	} while (may_come(error) && left > 0 && !*bench->stop);
-	return error;
-}
-
-static int reach_peer(const struct net_bench *bench, int *ret_fd)
-{
-	char why[200];
-	int error;
-
-	if (bench->options->listen)
-		return listen_for(bench->options, ret_fd);
-	error = connect_to(bench, ret_fd, why, sizeof(why));
-	if (error && !*bench->stop)
-		fprintf(stderr, NET_SAY "%s\n", why);
-	return error;
+	return options->listen ? listen_for(options, ret_fd)
+	                       : peer_connect(NET_NAME, options->path, options->timeout_ms, ret_fd);
 }
 
 static int make_frontend(struct net_bench *bench)
@@ -99,7 +71,7 @@ static int make_frontend(struct net_bench *bench)
 		                                .fault = on_fault,
 		                                .opaque = bench };
 	struct vhu_frontend_config config = { .name = "bench", .timeout_ms = options->timeout_ms };
-	int fd, error = reach_peer(bench, &fd);
+	int fd, error = reach_peer(options, &fd);
 
 	if (error)
 		return error;
@@ -116,16 +88,20 @@ static int make_frontend(struct net_bench *bench)
 
 static int check_offer(const struct net_bench *bench, uint64_t offered)
 {
-	if (!(offered & BIT(VIRTIO_F_VERSION_1))) {
-		fprintf(stderr, NET_SAY "the back-end does not offer VIRTIO_F_VERSION_1\n");
-		return -EOPNOTSUPP;
-	}
-	if (bench->iommu && !(offered & BIT(VIRTIO_F_ACCESS_PLATFORM))) {
-		fprintf(stderr, NET_SAY "the back-end has no device IOTLB; with dpdk-testpmd say "
-		                        "iommu-support=1 in --vdev, or --iommu=off here\n");
-		return -EOPNOTSUPP;
-	}
-	return 0;
+	const char *wrong = NULL;
+
+	if (!(offered & BIT(VIRTIO_F_VERSION_1)))
+		wrong = "the back-end does not offer VIRTIO_F_VERSION_1; is it a network device?";
+	else if (!bench->options->no_mergeable && !(offered & BIT(NET_F_MRG_RXBUF)))
+		wrong = "the back-end does not offer VIRTIO_NET_F_MRG_RXBUF; if it is a network "
+			"device at all, give --no-mergeable";
+	else if (bench->iommu && !(offered & BIT(VIRTIO_F_ACCESS_PLATFORM)))
+		wrong = "the back-end has no device IOTLB; give iommu-support=1 to dpdk-testpmd's "
+			"--vdev, or --iommu=off here";
+	if (!wrong)
+		return 0;
+	say(NET_NAME, "%s", wrong);
+	return -EOPNOTSUPP;
 }
 
 static int negotiate(struct net_bench *bench)
@@ -135,7 +111,7 @@ static int negotiate(struct net_bench *bench)
 	int error = vhu_frontend_negotiate(bench->frontend);
 
 	if (error)
-		return net_say(bench, "negotiating", error);
+		return say_negotiation(NET_NAME, bench->frontend, error);
 	offered = vhu_frontend_features_offered(bench->frontend);
 	error = check_offer(bench, offered);
 	if (error)

@@ -2,8 +2,13 @@
 /* The vhu command: finds the sub-command and leaves the rest to it. */
 #include "cli.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct command {
 	const char *name;
@@ -25,10 +30,43 @@ static void print_usage(FILE *to)
 	fputs("Usage: vhu COMMAND [OPTION...]\n\n", to);
 	for (unsigned i = 0; i < N_COMMANDS; i++)
 		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].summary);
-	fputs("\n'vhu COMMAND --help' tells more.\n", to);
+	fputs("\n'vhu COMMAND --help' tells more, 'man vhu' all.\n", to);
 }
 
-int main(int argc, char **argv)
+/* What was closed at the start is held by something that can't be used, lest it become a socket. */
+static void hold_standard_fds(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 &&
+		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			_exit(EXIT_DIFFERENT);
+}
+
+/* At every end: figures that were not written are no success. */
+static void close_output(void)
+{
+	bool failed = ferror(stdout);
+
+	errno = 0;
+	if (fflush(stdout) == 0 && !failed)
+		return;
+	fprintf(stderr, "vhu: can't write to standard output: %s\n",
+	        errno ? strerror(errno) : "some of it is lost");
+	_exit(EXIT_DIFFERENT);
+}
+
+/* "help bench blk" is "bench blk --help". */
+static void turn_help(int argc, char **argv)
+{
+	static char option[] = "--help";
+
+	if (argc < 3 || strcmp(argv[1], "help"))
+		return;
+	memmove(argv + 1, argv + 2, (size_t)(argc - 2) * sizeof(*argv));
+	argv[argc - 1] = option;
+}
+
+static int run(int argc, char **argv)
 {
 	char name[32];
 
@@ -50,4 +88,13 @@ int main(int argc, char **argv)
 	fprintf(stderr, "vhu: no such command: %s\n", argv[1]);
 	print_usage(stderr);
 	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	hold_standard_fds();
+	if (atexit(close_output))
+		return EXIT_DIFFERENT;
+	turn_help(argc, argv);
+	return run(argc, argv);
 }

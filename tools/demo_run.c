@@ -136,7 +136,7 @@ static int sweep(struct demo *demo, uint32_t type, const char *what, uint64_t *r
 		finished++;
 		show(demo, &progress, what, finished * DEMO_IO_BYTES);
 	}
-	progress_end(&progress);
+	progress_make_way();
 	return error;
 }
 

@@ -1,43 +1,75 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "peer.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#define RETRY_MS 20
+#include <vhu/socket.h>
 
-static int connect_once(const struct sockaddr_un *address)
+#include "say.h"
+
+/* connect(2) tells of a file, a folder or a device what it tells of a socket nobody listens to. */
+static bool is_something_else(const char *path)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), error;
+	struct stat st;
 
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
-		return fd;
-	error = -errno;
-	close(fd);
+	return !stat(path, &st) && !S_ISSOCK(st.st_mode);
+}
+
+static const char *remedy_of(int error)
+{
+	switch (error) {
+	case -EACCES:
+	case -EPERM: return "become a user who may write to it, or change its mode";
+	case -EAGAIN: return "the back-end is there and accepts nobody";
+	case -EMFILE:
+	case -ENFILE: return "raise the limit of open files (ulimit -n)";
+	default: return "start a back-end that listens there";
+	}
+}
+
+int peer_connect(const char *program, const char *path, int timeout_ms, int *ret_fd)
+{
+	char why[200];
+	int error;
+
+	if (is_something_else(path)) {
+		say(program,
+		    "--socket-path=%s: is no socket; give the path where a back-end listens", path);
+		return -ENOTSOCK;
+	}
+	error = vhu_socket_connect(path, timeout_ms, ret_fd, why, sizeof(why));
+	if (error == -ENAMETOOLONG)
+		say(program, "--socket-path: %s", why);
+	else if (error)
+		say(program, "--socket-path=%s: %s; %s", path, strerror(-error), remedy_of(error));
 	return error;
 }
 
-int peer_connect(const char *path, int timeout_ms)
+/* The last part of the path that the program was started by; the kernel keeps but 15 bytes. */
+static void find_long_name(struct peer *peer)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd;
+	char path[64], command[256] = "";
+	const char *name;
+	FILE *file;
 
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
-	for (int ms = 0;; ms += RETRY_MS) {
-		fd = connect_once(&address);
-		if ((fd != -ENOENT && fd != -ECONNREFUSED) || ms >= timeout_ms)
-			return fd;
-		nanosleep(&(struct timespec){ 0, RETRY_MS * 1000000L }, NULL);
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)peer->pid);
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	if (fread(command, 1, sizeof(command) - 1, file) > 0) {
+		name = strrchr(command, '/') ? strrchr(command, '/') + 1 : command;
+		if (!strncmp(name, peer->name, strlen(peer->name)))
+			snprintf(peer->name, sizeof(peer->name), "%.*s",
+			         (int)sizeof(peer->name) - 1, name);
 	}
+	fclose(file);
 }
 
 static void find_name(struct peer *peer)
@@ -53,6 +85,10 @@ static void find_name(struct peer *peer)
 		peer->name[0] = 0;
 	peer->name[strcspn(peer->name, "\n")] = 0;
 	fclose(file);
+	find_long_name(peer);
+	for (char *c = peer->name; *c; c++)
+		if (!isalnum((unsigned char)*c) && !strchr("-_.:+ ", *c))
+			*c = '_';
 }
 
 void peer_of(int fd, struct peer *ret)

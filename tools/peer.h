@@ -12,16 +12,16 @@
 
 struct peer {
 	pid_t pid;     /* 0: not known */
-	char name[32]; /* of its program; empty: not known */
+	char name[32]; /* of its program, in letters that need no quoting; empty: not known */
 	clockid_t clock;
 	bool has_clock;
 };
 
 /*
- * Connects to @path, where somebody listens or will within @timeout_ms. The fd, or
- * the -errno of socket(2) or connect(2); -ENAMETOOLONG.
+ * Connects to @path, where somebody listens or will within @timeout_ms. 0 and a socket;
+ * or -errno, and what was said as @program.
  */
-int peer_connect(const char *path, int timeout_ms);
+int peer_connect(const char *program, const char *path, int timeout_ms, int *ret_fd);
 
 /*
  * Who listens at the other end of @fd. Where that is this process, or one of

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One live line on a terminal; nothing at all where stderr is none. */
+/*
+ * One live line on a terminal, as long as that is wide; nothing at all where standard
+ * error is none, or one that can't clear a line.
+ *
+ * Thread: any one.
+ */
 #ifndef TOOLS_PROGRESS_H
 #define TOOLS_PROGRESS_H
 
@@ -8,7 +13,7 @@
 
 struct progress {
 	int64_t start_ns, shown_ns;
-	bool live, shown;
+	bool live;
 };
 
 int64_t progress_now_ns(void);
@@ -18,13 +23,13 @@ void progress_start(struct progress *progress);
 /* Whether it is time to show a line; cheap enough for each request. */
 static inline bool progress_due(const struct progress *progress, int64_t now_ns)
 {
-	return progress->live && now_ns - progress->shown_ns >= INT64_C(200000000);
+	return progress->live && now_ns - progress->shown_ns >= INT64_C(400000000);
 }
 
 /* Shows a line in place of the last one. */
 void progress_show(struct progress *progress, int64_t now_ns, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Clears the line. */
-void progress_end(struct progress *progress);
+/* Clears the line, if there is one, for what comes in its place. */
+void progress_make_way(void);
 
 #endif

@@ -10,55 +10,12 @@ import json
 import os
 import pty
 import signal
-import subprocess
 import sys
 import time
 
 sys.dont_write_bytecode = True
-from harness import Daemon, equal, main, true, until
-
-FINE, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130
-LIMIT = 60
-
-
-def command(daemon, path, *arguments):
-  vhu = os.path.join(os.path.dirname(os.path.dirname(daemon)), 'tools', 'vhu')
-  return [vhu, 'bench', 'blk', *([f'--socket-path={path}'] if path else []), *arguments]
-
-
-def run(daemon, path, *arguments):
-  return subprocess.run(command(daemon, path, *arguments), capture_output=True, text=True,
-                        timeout=LIMIT, stdin=subprocess.DEVNULL)
-
-
-def measure(daemon, path, *arguments):
-  done = run(daemon, path, '--json', *arguments)
-  equal((done.returncode, done.stderr), (FINE, ''))
-  figures = json.loads(done.stdout)
-  equal((figures['failed'], figures['differing_bytes'], figures['refused']), (0, 0, 0))
-  return figures
-
-
-def complains(done, code, *words):
-  equal((done.returncode, done.stdout), (code, ''))
-  for word in words:
-    true(word in done.stderr, f'"{word}" in {done.stderr}')
-
-
-def serve(daemon, folder, *arguments):
-  path = os.path.join(folder, 's')
-  return path, Daemon(daemon, f'--socket-path={path}', *(arguments or ['--memory=64M']))
-
-
-def start(daemon, path, process, *arguments, **more):
-  """A bench that is at work, for long."""
-  before = process.log().count('started at index')
-  child = subprocess.Popen(command(daemon, path, '--time=50', *arguments), text=True,
-                           **{'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, **more})
-  true(until(lambda: process.log().count('started at index') > before), 'a queue has started')
-  time.sleep(0.2)
-  return child
-
+from bench import (FAULT, FINE, INTERRUPTED, LIMIT, USAGE, complains, measure, run, serve, start)
+from harness import equal, main, true
 
 def senseless_command_lines_are_refused(daemon, folder):
   cases = [
@@ -80,6 +37,9 @@ def senseless_command_lines_are_refused(daemon, folder):
       (['--socket-path=x', '--rwmixread=101'], '--rwmixread=101'),
       (['--socket-path=x', '--seed=x'], '--seed=x'),
       (['--socket-path=x', '--timeout=0'], '--timeout=0'),
+      (['--socket-path=x', '--size=1P'], '--size=1P', '1024T'),
+      (['--socket-path=x', '--rwmixread=70'], '--rwmixread', 'randread is no mix', '--rw=randrw'),
+      (['--socket-path=x', '--policy=hint'], '--policy=hint', 'no IOMMU', '--iommu=static'),
   ]
   for arguments, *words in cases:
     complains(run(daemon, None, *arguments), USAGE, 'vhu bench blk: ', *words)
@@ -99,6 +59,7 @@ def a_disk_that_is_not_fit_is_told(daemon, folder):
     complains(run(daemon, path, '--num-queues=3'), FAULT, '--num-queues=3', 'has 2')
     complains(run(daemon, path, '--bs=512'), FAULT, '--bs=512', '4096')
     complains(run(daemon, path, '--bs=2M'), FAULT, '--bs=2097152', 'no room')
+    complains(run(daemon, path, '--area=2M'), FAULT, '--area=2M', 'only 1M')
     complains(run(daemon, path, '--bs=1M', '--segment=1K'), FAULT, '--segment=1024', 'no more')
     measure(daemon, path, '--size=1M')
 
@@ -160,8 +121,9 @@ def messages_are_counted_per_mode(daemon, folder):
       true(0 <= misses - each * requests < 5, counts)
       equal(misses, updates)
     true(counts['strict', 'page'][2] >= requests // 64, counts)
-    equal(counts['strict', 'push'][0], 0)
-    equal(counts['strict', 'push'][1], 2 * requests)
+    # Each mapping was told, and once more where it was missed before that had arrived.
+    misses, updates, _ = counts['strict', 'push']
+    equal(updates - misses, 2 * requests)
     true(counts['lazy', 'page'][2] < requests // 64, counts)
 
 
@@ -224,7 +186,7 @@ def what_was_done_until_an_interrupt_counts(daemon, folder):
     child = start(daemon, path, process, '--json')
     child.send_signal(signal.SIGINT)
     said, complaint = child.communicate(timeout=LIMIT)
-    equal((child.returncode, complaint), (INTERRUPTED, ''))
+    equal((child.returncode, complaint), (INTERRUPTED, 'vhu bench blk: interrupted\n'))
     true(json.loads(said)['requests'] > 0, said)
 
 
@@ -232,7 +194,7 @@ def a_terminal_sees_how_it_goes(daemon, folder):
   path, process = serve(daemon, folder)
   with process:
     ours, theirs = pty.openpty()
-    child = start(daemon, path, process, stderr=theirs)
+    child = start(daemon, path, process, stderr=theirs, env=dict(os.environ, TERM='vt100'))
     os.close(theirs)
     time.sleep(0.5)
     child.send_signal(signal.SIGINT)

@@ -11,6 +11,7 @@ translation for; what is lost is no fault here, what is wrong is.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -18,24 +19,22 @@ import time
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), 'blackbox')]
+import bench
+from bench import FAULT, FINE, INTERRUPTED, LIMIT
 from harness import Skip, equal, main, true, until
 from testpmd import Testpmd, lacking
 
-FINE, FAULT = 0, 1
-LIMIT = 60
 # By frames and not by time: each miss takes turns of threads, which may be long in coming.
 SHORT = ['--warmup=0', '--frames=500', '--pages=64', '--timeout=10']
 FEW = ['--frames=50']
 
 
 def command(daemon, path, *arguments):
-  vhu = os.path.join(os.path.dirname(os.path.dirname(daemon)), 'tools', 'vhu')
-  return [vhu, 'bench', 'net', f'--socket-path={path}', *arguments]
+  return bench.command(daemon, path, *arguments, kind='net')
 
 
 def run(daemon, path, *arguments):
-  return subprocess.run(command(daemon, path, *arguments), capture_output=True, text=True,
-                        timeout=LIMIT, stdin=subprocess.DEVNULL)
+  return bench.run(daemon, path, *arguments, kind='net')
 
 
 def measure(daemon, path, *arguments):
@@ -44,6 +43,7 @@ def measure(daemon, path, *arguments):
   equal((done.returncode, done.stderr), (FINE, ''))
   figures = json.loads(done.stdout)
   true(figures['ok'], done.stdout)
+  bench.documented(figures)
   equal((figures['differing_bytes'], figures['duplicates'], figures['refused']), (0, 0, 0))
   return figures
 
@@ -203,6 +203,23 @@ def a_back_end_that_ends_is_noticed(daemon, folder):
       true('the back-end' in (text := running.said()) and text.count('\n') == 1, text)
 
 
+def what_was_under_way_at_an_interrupt_is_not_lost(daemon, folder):
+  path = os.path.join(folder, 's')
+  with Testpmd(path, 'macswap') as peer:
+    child = subprocess.Popen(command(daemon, path, '--json', '--time=60', '--warmup=0'),
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True)
+    true(until(lambda: 'DRIVER_OK: 1' in peer.log()), 'the driver is ready')
+    time.sleep(0.4)
+    child.send_signal(signal.SIGINT)
+    said, complaint = child.communicate(timeout=LIMIT)
+    equal((child.returncode, complaint), (INTERRUPTED, 'vhu bench net: interrupted\n'))
+    figures = json.loads(said)
+    true(figures['received'] > 0, said)
+    true(figures['seconds'] < 30 and figures['ok'], said)
+    equal((figures['lost'], figures['sent']), (0, figures['taken']))
+
+
 def a_back_end_without_an_iotlb_is_told_of(daemon, folder):
   path = os.path.join(folder, 's')
   with Testpmd(path, 'macswap', iommu=False):
@@ -232,6 +249,7 @@ TESTS = [
     frames_that_do_not_come_back_are_missed,
     a_back_end_that_stalls_is_not_waited_for,
     a_back_end_that_ends_is_noticed,
+    what_was_under_way_at_an_interrupt_is_not_lost,
     a_back_end_without_an_iotlb_is_told_of,
     write_only_buffers_are_refused_to_a_back_end_that_wants_to_read_them,
 ]

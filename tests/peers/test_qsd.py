@@ -7,7 +7,6 @@
 The vhu that is tested lies in the same build.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -17,22 +16,17 @@ import time
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), 'blackbox')]
-from harness import Skip, equal, main, true
+from bench import FAULT, INTERRUPTED, LIMIT, command, complains, measure, run
+from harness import Skip, equal, main, true, until
 from qsd import Qsd, lacking, ways
 
-FINE, FAULT = 0, 1
-LIMIT = 60
 SIZE = 16 << 20
 
 
-def command(daemon, path, *arguments):
-  vhu = os.path.join(os.path.dirname(os.path.dirname(daemon)), 'tools', 'vhu')
-  return [vhu, 'bench', 'blk', f'--socket-path={path}', *arguments]
-
-
-def run(daemon, path, *arguments):
-  return subprocess.run(command(daemon, path, *arguments), capture_output=True, text=True,
-                        timeout=LIMIT, stdin=subprocess.DEVNULL)
+def is_connected(path):
+  """Whether a socket of that name is the end of a connection, state 03 in this list."""
+  with open('/proc/net/unix', encoding='ascii', errors='replace') as file:
+    return any(line.split()[5] == '03' and line.rstrip().endswith(' ' + path) for line in file)
 
 
 def image_of(folder):
@@ -40,14 +34,6 @@ def image_of(folder):
   with open(path, 'wb') as file:
     file.truncate(SIZE)
   return path
-
-
-def measure(daemon, path, *arguments):
-  done = run(daemon, path, '--json', *arguments)
-  equal((done.returncode, done.stderr), (FINE, ''))
-  figures = json.loads(done.stdout)
-  equal((figures['failed'], figures['differing_bytes']), (0, 0))
-  return figures
 
 
 def data_is_verified_by_each_way_of_io(daemon, folder):
@@ -61,7 +47,7 @@ def data_is_verified_by_each_way_of_io(daemon, folder):
         figures = measure(daemon, path, '--rw=randrw', '--verify', '--size=4M', *more)
         true(figures['verified_bytes'] >= 1 << 20, figures)
         equal((figures['misses'], figures['updates']), (0, 0))
-      true(figures['peer'].startswith('qemu-storage'), figures)
+      equal(figures['peer'], 'qemu-storage-daemon')
     with open(image, 'rb') as file:
       data = file.read()
     equal(len(data), SIZE)
@@ -81,6 +67,20 @@ def an_iommu_it_has_not_is_told(daemon, folder):
     equal((done.returncode, done.stdout), (FAULT, ''))
     true('written' in done.stderr, done.stderr)
     equal(measure(daemon, path, '--rw=read', '--size=1M')['requests'], 256)
+
+
+def a_second_bench_is_told_that_it_is_busy(daemon, folder):
+  image, path = image_of(folder), os.path.join(folder, 's')
+  with Qsd(path, image) as peer:
+    first = subprocess.Popen(command(daemon, path, '--time=50'), stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True)
+    # It has taken the first one's connection when it can be heard of.
+    true(until(lambda: is_connected(path)), 'the first bench is connected')
+    complains(run(daemon, path, '--timeout=0.3'), FAULT, 'no reply within 300 ms', 'is it free?')
+    first.send_signal(signal.SIGINT)
+    said, _ = first.communicate(timeout=LIMIT)
+    equal(first.returncode, INTERRUPTED)
+    true('0 failed' in said and peer.child.poll() is None, said)
 
 
 def its_death_ends_the_bench(daemon, folder):
@@ -108,5 +108,6 @@ if __name__ == '__main__':
   main([unless_absent(test) for test in (
       data_is_verified_by_each_way_of_io,
       an_iommu_it_has_not_is_told,
+      a_second_bench_is_told_that_it_is_busy,
       its_death_ends_the_bench,
   )])
