@@ -54,6 +54,7 @@ static void print_all(FILE *file, const struct vhu_stats *s, const struct blk_co
 		{ "bytes_read", blk->bytes_read },
 		{ "bytes_written", blk->bytes_written },
 		{ "errors", blk->errors },
+		{ "unsupported", blk->unsupported },
 		{ "kicks", s->kicks },
 		{ "calls", s->calls },
 		{ "ring_errors", s->ring_errors },
@@ -116,6 +117,7 @@ static struct blk_counters since(const struct blk_counters *now, const struct bl
 		.bytes_read = now->bytes_read - before->bytes_read,
 		.bytes_written = now->bytes_written - before->bytes_written,
 		.errors = now->errors - before->errors,
+		.unsupported = now->unsupported - before->unsupported,
 	};
 }
 
@@ -154,17 +156,21 @@ static void write_or_warn(const struct stats *stats, const struct vhu_stats *s,
 void stats_end_session(struct stats *stats, const struct vhu_stats *now)
 {
 	struct blk_counters counters;
+	char of_them[48] = "";
 
 	blk_count(stats->blk, &counters);
 	stats->ended = *now;
 	stats->ended_blk = since(&counters, &stats->before);
 	stats->before = counters;
+	if (stats->ended_blk.unsupported)
+		snprintf(of_them, sizeof(of_them), " (%" PRIu64 " unsupported)",
+		         stats->ended_blk.unsupported);
 	stats->sessions++;
 	say(VHU_LOG_INFO,
 	    "session %" PRIu64 " ended: %" PRIu64 " requests, %" PRIu64 " bytes read, %" PRIu64
-	    " written, %" PRIu64 " errors, %" PRIu64 " misses, %" PRIu64 " invalidations",
+	    " written, %" PRIu64 " errors%s, %" PRIu64 " misses, %" PRIu64 " invalidations",
 	    stats->sessions, now->requests, stats->ended_blk.bytes_read,
-	    stats->ended_blk.bytes_written, stats->ended_blk.errors, now->misses,
+	    stats->ended_blk.bytes_written, stats->ended_blk.errors, of_them, now->misses,
 	    now->invalidations);
 	write_or_warn(stats, &stats->ended, &stats->ended_blk);
 }

@@ -86,6 +86,7 @@ void blk_count(const struct blk *blk, struct blk_counters *ret)
 		ret->bytes_written += atomic_load_explicit(&queue->bytes_written,
 		                                           memory_order_relaxed);
 		ret->errors += atomic_load_explicit(&queue->errors, memory_order_relaxed);
+		ret->unsupported += atomic_load_explicit(&queue->unsupported, memory_order_relaxed);
 	}
 }
 

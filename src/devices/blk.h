@@ -34,7 +34,8 @@ struct blk_options {
 struct blk_counters {
 	uint64_t bytes_read;
 	uint64_t bytes_written;
-	uint64_t errors; /* requests that ended with an error status */
+	uint64_t errors;      /* requests that ended with an error status */
+	uint64_t unsupported; /* of them, those for what the disk does not do */
 };
 
 /* The functions to serve it with; their dev is a struct blk. */

@@ -18,7 +18,7 @@ struct blk_queue {
 	struct engine_queue *engine; /* NULL: stopped */
 	struct bounce bounce;
 	struct quick quick;
-	_Atomic uint64_t bytes_read, bytes_written, errors;
+	_Atomic uint64_t bytes_read, bytes_written, errors, unsupported;
 };
 
 struct blk {

@@ -20,8 +20,10 @@ void blk_complete(struct blk_request *request, uint8_t status)
 	struct vhu_request *req = request->req;
 
 	*request->status = status;
-	if (status == VIRTIO_BLK_S_IOERR)
+	if (status != VIRTIO_BLK_S_OK)
 		blk_add(&request->queue->errors, 1);
+	if (status == VIRTIO_BLK_S_UNSUPP)
+		blk_add(&request->queue->unsupported, 1);
 	vhu_request_complete(req, req->in_len > UINT32_MAX ? UINT32_MAX : (uint32_t)req->in_len);
 }
 

@@ -241,7 +241,7 @@ def statistics_come_on_a_signal(daemon, folder):
       os.unlink(path)
     equal(process.end(), FINE)
   equal(set(figures), {'requests', 'bytes_read', 'bytes_written', 'errors', 'kicks', 'calls',
-                       'refused_requests', 'ring_errors', 'sessions', 'iotlb'})
+                       'refused_requests', 'ring_errors', 'unsupported', 'sessions', 'iotlb'})
   equal(set(figures['iotlb']), {'entries', 'hits', 'walks', 'misses', 'pages_needed', 'updates',
                                 'invalidations', 'refused', 'unsatisfied', 'evicted', 'flushes'})
   equal(os.listdir(folder), [])

@@ -134,7 +134,7 @@ def without_io_uring_threads_do_the_work(daemon, folder):
 
 
 def bad_requests_get_their_status(daemon, folder):
-  with start(daemon, folder, '--memory=1M', '--serial=disk-1'):
+  with start(daemon, folder, '--memory=1M', '--serial=disk-1') as process:
     front_end = connect(folder)
     front_end.start()
     cases = [
@@ -152,7 +152,9 @@ def bad_requests_get_their_status(daemon, folder):
       equal((arguments[0], front_end.request(*arguments)[0]), (arguments[0], want))
     equal(front_end.request(fe.GET_ID, room=20), (fe.OK, b'disk-1' + bytes(14)))
     front_end.close()
-    equal(figures(folder)['errors'], 4)
+    told = figures(folder)
+    equal((told['errors'], told['unsupported'], told['refused_requests']), (6, 2, 0))
+    true(until(lambda: ' 6 errors (2 unsupported),' in process.log()), process.log())
 
 
 def a_read_only_disk_is_never_written(daemon, folder):
