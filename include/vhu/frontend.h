@@ -292,6 +292,9 @@ int vhu_frontend_add_memory(struct vhu_frontend *frontend, const struct vhu_regi
  * @frontend: a front-end
  * @region: gpa, size and uva as when it was added; the rest is not looked at
  *
+ * When it returns 0 the back-end has dealt with it, also one without REPLY_ACK, of which
+ * GET_FEATURES is asked behind it.
+ *
  * Return: 0, -ENOENT; or as at the top. It stays shared after an error, but for -ENOTCONN
  * and -EPROTO: then the next back-end does not get it.
  */

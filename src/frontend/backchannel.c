@@ -168,8 +168,9 @@ static bool receive(struct vhu_frontend *fe)
 		return false;
 	}
 	if (got < 0 || message.header.flags & VHU_FLAG_REPLY) {
-		log_warning(fe->name, "back-channel closed: %s",
-		            got < 0 ? channel_fault(fe->back)->text : "a reply to nothing");
+		log_warning(fe->name, "back-channel closed: what is missed is not answered");
+		frontend_fault(fe, -EPROTO, "back-channel closed: %s",
+		               got < 0 ? channel_fault(fe->back)->text : "a reply to nothing");
 		if (got > 0)
 			message_close_fds(&message);
 		backchannel_close(fe);

@@ -108,9 +108,6 @@ struct vhu_frontend {
 	char *path;   /* where the back-end is met; NULL: only its fd was given */
 	int listener; /* at the path, or -1 */
 
-	/* Of who changes what memory is shared, for as long as that takes; before the lock. */
-	pthread_mutex_t sharing;
-
 	pthread_mutex_t lock; /* of all that follows */
 	pthread_cond_t changed;
 	unsigned n_waiting; /* for that */
@@ -155,6 +152,7 @@ struct vhu_frontend {
 
 	struct shared_region *regions;
 	unsigned n_regions;
+	bool sharing; /* one thread changes what they are, or tells it to another back-end */
 	struct ring rings[RINGS_MAX];
 	unsigned n_started;
 	struct list vqs;
@@ -208,6 +206,8 @@ int frontend_leave(struct vhu_frontend *fe, int result);
  * has. 0 or -errno.
  */
 int frontend_round(struct vhu_frontend *fe, int timeout_ms);
+/* Waits for what other threads do, whoever serves the back-end meanwhile. */
+void frontend_sleep(struct vhu_frontend *fe, int timeout_ms);
 int64_t frontend_now_ms(void);
 
 /* exchange.c */
@@ -273,6 +273,9 @@ uint64_t negotiate_offer(const struct vhu_frontend *fe);
 int negotiate_features(struct vhu_frontend *fe, uint64_t features);
 
 /* memory.c */
+/* One change at a time, also while it waits for replies. 0, -ETIMEDOUT: it is not our turn. */
+int memory_begin_change(struct vhu_frontend *fe);
+void memory_end_change(struct vhu_frontend *fe);
 int memory_share_again(struct vhu_frontend *fe);
 void memory_close(struct vhu_frontend *fe);
 

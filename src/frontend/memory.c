@@ -212,25 +212,45 @@ static int add_memory(struct vhu_frontend *fe, const struct vhu_region *regions,
 	return by_slots(fe) ? add_slots(fe, regions, n) : add_by_table(fe, regions, n);
 }
 
-/* The list of regions is one change's at a time, also while that waits for replies. */
+int memory_begin_change(struct vhu_frontend *fe)
+{
+	const int64_t deadline = frontend_now_ms() + fe->config.timeout_ms;
+
+	while (fe->sharing) {
+		const int64_t left = deadline - frontend_now_ms();
+
+		if (left < 0)
+			return frontend_fault(
+				fe, -ETIMEDOUT,
+				"memory: another thread's change of it takes too long");
+		frontend_sleep(fe, (int)left + 1);
+	}
+	fe->sharing = true;
+	return 0;
+}
+
+void memory_end_change(struct vhu_frontend *fe)
+{
+	fe->sharing = false;
+	if (fe->n_waiting)
+		pthread_cond_broadcast(&fe->changed);
+}
+
+/* It may have to wait until all is told to another back-end. */
 static int sharing_enter(struct vhu_frontend *fe)
 {
-	int error;
+	int error = pump_enter(fe);
 
-	if (pump_in_callback())
-		return frontend_enter(fe);
-	pthread_mutex_lock(&fe->sharing);
-	error = frontend_enter(fe);
 	if (error)
-		pthread_mutex_unlock(&fe->sharing);
-	return error;
+		return error;
+	error = memory_begin_change(fe);
+	return error ? frontend_leave(fe, error) : 0;
 }
 
 static int sharing_leave(struct vhu_frontend *fe, int result)
 {
-	frontend_leave(fe, result);
-	pthread_mutex_unlock(&fe->sharing);
-	return result;
+	memory_end_change(fe);
+	return frontend_leave(fe, result);
 }
 
 VHU_EXPORT int vhu_frontend_add_memory(struct vhu_frontend *fe, const struct vhu_region *regions,
@@ -239,6 +259,19 @@ VHU_EXPORT int vhu_frontend_add_memory(struct vhu_frontend *fe, const struct vhu
 	int error = sharing_enter(fe);
 
 	return error ? error : sharing_leave(fe, add_memory(fe, regions, n));
+}
+
+/*
+ * Whoever removes memory means to do something else with it. A back-end that can't
+ * acknowledge has to reply to this, and by then is through with what came before.
+ */
+static int await_removal(struct vhu_frontend *fe)
+{
+	uint64_t features;
+
+	if (frontend_has_protocol(fe, VHU_PROTOCOL_F_REPLY_ACK))
+		return 0;
+	return exchange_get_u64(fe, VHU_FE_GET_FEATURES, &features);
 }
 
 static int remove_memory(struct vhu_frontend *fe, const struct vhu_region *region)
@@ -256,6 +289,8 @@ static int remove_memory(struct vhu_frontend *fe, const struct vhu_region *regio
 	gone = fe->regions[i];
 	fe->regions[i] = fe->regions[--fe->n_regions];
 	error = by_slots(fe) ? send_slot(fe, VHU_FE_REM_MEM_REG, &gone) : send_table(fe);
+	if (!error)
+		error = await_removal(fe);
 	/* The dead are told nothing any more; the next one is not told of it. */
 	if (error && error != -ENOTCONN && error != -EPROTO)
 		fe->regions[fe->n_regions++] = gone;

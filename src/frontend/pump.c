@@ -79,7 +79,6 @@ int pump_open(struct vhu_frontend *fe)
 		fd_close(&fe->epoll);
 		return error;
 	}
-	pthread_mutex_init(&fe->sharing, NULL);
 	pthread_mutex_init(&fe->lock, NULL);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -92,7 +91,6 @@ void pump_close(struct vhu_frontend *fe)
 {
 	pthread_cond_destroy(&fe->changed);
 	pthread_mutex_destroy(&fe->lock);
-	pthread_mutex_destroy(&fe->sharing);
 	fd_close(&fe->wake);
 	fd_close(&fe->epoll);
 }
@@ -226,7 +224,7 @@ int frontend_leave(struct vhu_frontend *fe, int result)
 	return result;
 }
 
-static void sleep_on(struct vhu_frontend *fe, int timeout_ms)
+void frontend_sleep(struct vhu_frontend *fe, int timeout_ms)
 {
 	const int64_t at = frontend_now_ms() + timeout_ms;
 	const struct timespec end = { .tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000 };
@@ -275,7 +273,7 @@ int frontend_round(struct vhu_frontend *fe, int timeout_ms)
 	int n;
 
 	if (fe->pumping) {
-		sleep_on(fe, timeout_ms);
+		frontend_sleep(fe, timeout_ms);
 		return 0;
 	}
 	fe->pumping = true;

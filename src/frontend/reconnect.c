@@ -4,6 +4,7 @@
  * is told again, in the order in which a front-end tells it.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/export.h"
@@ -14,29 +15,45 @@
 #include "transport/socket.h"
 
 /* A connection as it came to be the first time; waits without the lock. */
-static int meet_again(const struct vhu_frontend *fe, int *ret_fd)
+static int meet_again(const struct vhu_frontend *fe, int *ret_fd, struct socket_fault *why)
 {
-	struct socket_fault why;
 	int error;
 
+	*why = (struct socket_fault){ "no fd, and no path to meet a back-end at" };
 	if (!fe->path)
 		return -EINVAL;
-	if (fe->listener >= 0)
-		return meet_accept(fe->listener, fe->config.timeout_ms, ret_fd);
-	error = socket_connect(fe->path, fe->config.timeout_ms, ret_fd, &why);
+	if (fe->listener < 0)
+		return socket_connect(fe->path, fe->config.timeout_ms, ret_fd, why);
+	error = meet_accept(fe->listener, fe->config.timeout_ms, ret_fd);
 	if (error)
-		log_warning(fe->name, "%s", why.text);
+		snprintf(why->text, sizeof(why->text), "%.100s: no back-end has connected: %s",
+		         fe->path, strerror(-error));
 	return error;
+}
+
+static int check_fd(int fd, struct socket_fault *why)
+{
+	int error = meet_check(fd);
+
+	if (error)
+		snprintf(why->text, sizeof(why->text), "fd %d will not do: %s", fd,
+		         strerror(-error));
+	return error;
+}
+
+/* Who waits for it has nothing to wait for. It is no loss to who has wanted that. */
+static void leave(struct vhu_frontend *fe)
+{
+	frontend_lose(fe, -ENOTCONN, "left for another back-end");
+	fe->lost_due = false;
 }
 
 /* The process of the last one is dead: whatever it was given is in nobody's hands. */
 static int replace(struct vhu_frontend *fe, int fd)
 {
 	struct channel *before = fe->main;
-	int error;
+	int error = exchange_open(fe, fd);
 
-	frontend_lose(fe, -ENOTCONN, "left for another back-end");
-	error = exchange_open(fe, fd);
 	if (error)
 		return frontend_fault(fe, error, "reconnecting: %s", strerror(-error));
 	fe->stats.sends += channel_stats(before).sends;
@@ -97,19 +114,26 @@ static int reconnect(struct vhu_frontend *fe, int fd)
 	return 0;
 }
 
+/* Nobody is left before there is somebody to go to. */
 VHU_EXPORT int vhu_frontend_reconnect(struct vhu_frontend *fe, int fd)
 {
-	int error = pump_in_callback() ? -EDEADLK : 0;
+	struct socket_fault why = { "called from a callback, which must not wait" };
+	int error = -EDEADLK;
 
-	if (!error)
-		error = fd < 0 ? meet_again(fe, &fd) : meet_check(fd);
+	if (!pump_in_callback())
+		error = fd < 0 ? meet_again(fe, &fd, &why) : check_fd(fd, &why);
+	pthread_mutex_lock(&fe->lock);
 	if (error) {
 		fd_close(&fd);
-		return error;
+		return frontend_leave(fe, frontend_fault(fe, error, "reconnecting: %s", why.text));
 	}
-	pthread_mutex_lock(&fe->sharing);
-	pthread_mutex_lock(&fe->lock);
-	error = frontend_leave(fe, reconnect(fe, fd));
-	pthread_mutex_unlock(&fe->sharing);
-	return error;
+	leave(fe);
+	error = memory_begin_change(fe);
+	if (error) {
+		fd_close(&fd);
+		return frontend_leave(fe, error);
+	}
+	error = reconnect(fe, fd);
+	memory_end_change(fe);
+	return frontend_leave(fe, error);
 }

@@ -107,6 +107,15 @@ static int hand_over(struct vhu_vq *vq, uint16_t base)
 	return error ? error : say_driver_ok(vq->frontend);
 }
 
+/* Nothing is held by who drives a queue. */
+static int vq_fault(struct vhu_vq *vq, int error, const char *what)
+{
+	pthread_mutex_lock(&vq->frontend->lock);
+	frontend_fault(vq->frontend, error, "ring %u: %s", vq->config.index, what);
+	pthread_mutex_unlock(&vq->frontend->lock);
+	return error;
+}
+
 static int requeue(struct vq_node *node, uint16_t *ret_base)
 {
 	struct vhu_vq *vq = container_of(node, struct vhu_vq, node);
@@ -149,14 +158,12 @@ static int join(struct vhu_vq *vq)
 /* Its memory is not touched while the back-end has it, or is about to have it again. */
 static int check_stopped(struct vhu_vq *vq)
 {
-	struct vhu_frontend *fe = vq->frontend;
-	int error = 0;
+	bool started;
 
-	pthread_mutex_lock(&fe->lock);
-	if (fe->rings[vq->config.index].started)
-		error = frontend_fault(fe, -EBUSY, "ring %u: not stopped", vq->config.index);
-	pthread_mutex_unlock(&fe->lock);
-	return error;
+	pthread_mutex_lock(&vq->frontend->lock);
+	started = vq->frontend->rings[vq->config.index].started;
+	pthread_mutex_unlock(&vq->frontend->lock);
+	return started ? vq_fault(vq, -EBUSY, "not stopped") : 0;
 }
 
 /* Nobody hands the ring over once more whose memory goes. */
@@ -209,10 +216,12 @@ VHU_EXPORT int vhu_vq_restart(struct vhu_vq *vq)
 	uint16_t base;
 	int error = check_stopped(vq);
 
-	if (!error)
-		error = requeue(&vq->node, &base);
-	if (!error)
-		error = hand_over(vq, base);
+	if (error)
+		return error;
+	error = requeue(&vq->node, &base);
+	if (error)
+		return vq_fault(vq, error, "can't be gone on with");
+	error = hand_over(vq, base);
 	return error ? error : fd_signal(vq->kick_fd);
 }
 
@@ -246,7 +255,7 @@ VHU_EXPORT int vhu_vq_get(struct vhu_vq *vq, void **ret_token, uint32_t *ret_wri
 
 	if (vring_driver_get(vq->driver, ret_token, ret_written, &error))
 		return 1;
-	return error;
+	return error ? vq_fault(vq, error, "the device wrote nonsense into the used ring") : 0;
 }
 
 VHU_EXPORT bool vhu_vq_arm(struct vhu_vq *vq)
@@ -314,7 +323,7 @@ VHU_EXPORT int vhu_vq_wait(struct vhu_vq *vq, int timeout_ms)
 			return 1;
 		}
 		if (vq->broken)
-			return -EPROTO;
+			return vq_fault(vq, -EPROTO, "the device has declared it broken");
 		if (timeout_ms >= 0 && left <= 0)
 			return 0;
 		error = sleep_once(vq, (int)left);

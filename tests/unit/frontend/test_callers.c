@@ -243,6 +243,177 @@ static void E3_a_flood_holds_nobody_up_who_is_owed_a_reply(void **state)
 	}
 }
 
+struct sharing {
+	struct vhu_frontend *frontend;
+	const struct vhu_region *regions;
+	pthread_t thread;
+	_Atomic bool inside, over;
+	int result, other;
+	int64_t took;
+};
+
+/* A callback in the middle of a change, which waits for somebody who wants to make another. */
+static void wait_for_the_other(void *opaque)
+{
+	struct sharing *sharing = opaque;
+
+	atomic_store(&sharing->inside, true);
+	for (int ms = 0; ms < PEER_PATIENCE && !atomic_load(&sharing->over); ms++)
+		sleep_ms(1);
+}
+
+static void *share_another(void *opaque)
+{
+	struct sharing *sharing = opaque;
+	const int64_t start = now_ms();
+
+	while (!atomic_load(&sharing->inside) && now_ms() - start < PEER_PATIENCE)
+		sleep_ms(1);
+	sharing->other = vhu_frontend_add_memory(sharing->frontend, &sharing->regions[1], 1);
+	sharing->took = now_ms() - start;
+	atomic_store(&sharing->over, true);
+	return NULL;
+}
+
+static int change_config_and_dawdle(struct fake *fake, const struct message *request)
+{
+	struct message message;
+
+	message_init(&message, VHU_BE_CONFIG_CHANGE_MSG);
+	MUST(!peer_send(fake->back, &message));
+	sleep_ms(TIMEOUT_MS / 2);
+	return peer_reply_u64(fake->main, request, 0);
+}
+
+static void a_change_of_memory_holds_up_another_no_longer_than_the_time_out(void **state)
+{
+	const uint64_t sizes[] = { 4096, 4096 };
+	struct fake_config config = fake_full;
+	struct sharing sharing = { 0 };
+	struct vhu_guestmem *mem;
+	struct fake *fake;
+	unsigned n;
+
+	assert_int_equal(vhu_guestmem_new(sizes, 2, &mem), 0);
+	sharing.regions = vhu_guestmem_regions(mem, &n);
+	config.timeout_ms = TIMEOUT_MS;
+	config.config_changed = wait_for_the_other;
+	config.opaque = &sharing;
+	fake = fake_ready(&config, 0);
+	sharing.frontend = fake->frontend;
+	fake_set_script(fake, VHU_FE_ADD_MEM_REG, change_config_and_dawdle);
+	assert_int_equal(pthread_create(&sharing.thread, NULL, share_another, &sharing), 0);
+	sharing.result = vhu_frontend_add_memory(fake->frontend, &sharing.regions[0], 1);
+	pthread_join(sharing.thread, NULL);
+	assert_int_equal(sharing.other, -ETIMEDOUT);
+	assert_true(sharing.took < PEER_PATIENCE);
+	/* It took its time in the callback; what it waited for may have come too late. */
+	assert_true(sharing.result == 0 || sharing.result == -ETIMEDOUT);
+	assert_int_equal(vhu_frontend_add_memory(fake->frontend, &sharing.regions[1], 1), 0);
+	fake_free(fake);
+	vhu_guestmem_free(mem);
+}
+
+static void count(void *opaque)
+{
+	++*(unsigned *)opaque;
+}
+
+static int never_reply(struct fake *fake, const struct message *request)
+{
+	return 0;
+}
+
+static void *share_one(void *opaque)
+{
+	struct sharing *sharing = opaque;
+
+	sharing->result = vhu_frontend_add_memory(sharing->frontend, &sharing->regions[0], 1);
+	return NULL;
+}
+
+/* Whoever waits for the one that is left has nothing to wait for. */
+static void who_changes_memory_holds_up_no_reconnection(void **state)
+{
+	const uint64_t size = 4096;
+	struct fake_config config = fake_full;
+	struct sharing sharing = { 0 };
+	struct vhu_guestmem *mem;
+	struct fake *fake;
+	int64_t start;
+	unsigned n, lost = 0;
+	int pair[2];
+
+	assert_int_equal(vhu_guestmem_new(&size, 1, &mem), 0);
+	sharing.regions = vhu_guestmem_regions(mem, &n);
+	config.timeout_ms = 2 * PEER_PATIENCE;
+	config.request = VHU_FE_ADD_MEM_REG;
+	config.script = never_reply;
+	config.lost = count;
+	config.opaque = &lost;
+	fake = fake_ready(&config, 0);
+	sharing.frontend = fake->frontend;
+	assert_int_equal(pthread_create(&sharing.thread, NULL, share_one, &sharing), 0);
+	while (!atomic_load(&fake->scripted))
+		sleep_ms(1);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	shutdown(pair[0], SHUT_RDWR);
+	start = now_ms();
+	assert_int_equal(vhu_frontend_reconnect(fake->frontend, pair[1]), -ENOTCONN);
+	assert_true(now_ms() - start < PEER_PATIENCE);
+	pthread_join(sharing.thread, NULL);
+	assert_int_equal(sharing.result, -ENOTCONN);
+	assert_int_equal(lost, 0);
+	fd_close(&pair[0]);
+	fake_free(fake);
+	vhu_guestmem_free(mem);
+}
+
+struct outcome {
+	unsigned calls;
+	int error;
+};
+
+static void on_done(void *opaque, int error)
+{
+	struct outcome *outcome = opaque;
+
+	outcome->calls++;
+	outcome->error = error;
+}
+
+static int take_an_update(struct fake *fake, const struct message *request)
+{
+	struct message update;
+
+	MUST(!fake_send_miss(fake, 0x1000, 1));
+	MUST(fake_expect_iotlb(fake, VHU_IOTLB_UPDATE, 0x1000, &update));
+	MUST(!peer_reply_u64(fake->main, request, 0));
+	return peer_reply_u64(fake->main, &update, 0);
+}
+
+static void what_is_under_way_calls_back_before_all_is_freed(void **state)
+{
+	struct fake_config config = fake_full;
+	const struct vhu_iova_range range = { 0x1000, 0x1000 };
+	struct outcome outcome = { 0 };
+	struct fake *fake;
+
+	assert_int_equal(vhu_iommu_new(&(struct vhu_iommu_config){ 0 }, &config.iommu), 0);
+	assert_int_equal(vhu_iommu_map(config.iommu, 0x1000, 0x1000, 0x7000000, 3), 0);
+	config.careless = true;
+	fake = fake_ready(&config, PLATFORM);
+	fake_set_script(fake, VHU_FE_SET_STATUS, take_an_update);
+	assert_int_equal(vhu_frontend_set_status(fake->frontend, 1), 0);
+	fake_set_script(fake, VHU_FE_IOTLB_MSG, never_reply);
+	assert_int_equal(vhu_iommu_unmap_async(config.iommu, &range, 1, on_done, &outcome), 0);
+	assert_int_equal(outcome.calls, 0);
+	fake_free(fake);
+	assert_int_equal(outcome.calls, 1);
+	assert_int_equal(outcome.error, -ENOTCONN);
+	vhu_iommu_free(config.iommu);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,6 +421,9 @@ int main(void)
 		cmocka_unit_test(a_callback_may_look_at_a_queue_and_not_wait_for_it),
 		cmocka_unit_test(a_reply_that_drips_is_not_waited_for),
 		cmocka_unit_test(E3_a_flood_holds_nobody_up_who_is_owed_a_reply),
+		cmocka_unit_test(a_change_of_memory_holds_up_another_no_longer_than_the_time_out),
+		cmocka_unit_test(who_changes_memory_holds_up_no_reconnection),
+		cmocka_unit_test(what_is_under_way_calls_back_before_all_is_freed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -303,6 +303,33 @@ static void every_slot_is_used(void **state)
 	vhu_guestmem_free(mem);
 }
 
+/* It replies to nothing but questions, and so is asked one. */
+static void removed_memory_is_out_of_use_without_acknowledgements(void **state)
+{
+	static const uint64_t slots[] = { 0, VHU_BIT(VHU_PROTOCOL_F_CONFIGURE_MEM_SLOTS) };
+	const uint64_t sizes[] = { PAGE, PAGE };
+	const struct vhu_region *regions;
+	struct vhu_guestmem *mem;
+	unsigned n;
+
+	assert_int_equal(vhu_guestmem_new(sizes, 2, &mem), 0);
+	regions = vhu_guestmem_regions(mem, &n);
+	for (unsigned i = 0; i < ARRAY_SIZE(slots); i++) {
+		struct fake_config config = fake_full;
+		struct fake *fake;
+
+		config.protocol_features = slots[i];
+		fake = fake_ready(&config, 0);
+		assert_int_equal(vhu_frontend_add_memory(fake->frontend, regions, n), 0);
+		assert_int_equal(vhu_frontend_remove_memory(fake->frontend, regions), 0);
+		assert_int_equal(fake->kinds[VHU_FE_SET_MEM_TABLE], i ? 0 : 2);
+		assert_int_equal(fake->kinds[VHU_FE_REM_MEM_REG], i);
+		assert_int_equal(fake->kinds[VHU_FE_GET_FEATURES], 2);
+		fake_free(fake);
+	}
+	vhu_guestmem_free(mem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +341,7 @@ int main(void)
 		cmocka_unit_test(regions_that_can_not_be_are_refused_here),
 		cmocka_unit_test(regions_that_overlap_each_other_are_refused_as_a_whole),
 		cmocka_unit_test(what_slots_were_needed_for_is_no_table),
+		cmocka_unit_test(removed_memory_is_out_of_use_without_acknowledgements),
 		cmocka_unit_test(every_slot_is_used),
 	};
 

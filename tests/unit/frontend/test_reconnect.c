@@ -407,8 +407,10 @@ static void wrong_sockets_change_nothing(void **state)
 	assert_int_equal(vhu_frontend_get_status(f.fake->frontend, &status), 0);
 	before = census_take();
 	assert_int_equal(vhu_frontend_reconnect(f.fake->frontend, -1), -EINVAL);
+	assert_non_null(strstr(vhu_frontend_error(f.fake->frontend), "no path"));
 	fd = eventfd(0, EFD_CLOEXEC);
 	assert_int_equal(vhu_frontend_reconnect(f.fake->frontend, fd), -ENOTSOCK);
+	assert_non_null(strstr(vhu_frontend_error(f.fake->frontend), "will not do"));
 	assert_int_equal(vhu_frontend_get_status(f.fake->frontend, &status), 0);
 	census_check(before);
 	tear_down(&f);
