@@ -75,9 +75,10 @@ struct vhu_iommu_fault {
  * struct vhu_iommu_config - how an IOMMU behaves; zero is a good default.
  * @policy: answer to misses
  * @max_mappings: bound of the page table in ranges; 0: 1,048,576. One takes about
- *	45 bytes if they were mapped in ascending order, 65 in any other, 300 at the
- *	very most. Where parts of mappings are given to back-ends, up to twice as many
- *	ranges are kept
+ *	45 bytes if they were mapped in ascending or in descending order, 65 in any
+ *	other, 300 at the very most; the memory of those that were unmapped is kept for
+ *	others until 2 MiB of it are together. Where parts of mappings are given to
+ *	back-ends, up to twice as many ranges are kept
  * @fault: told of each fault, or NULL; a callback
  * @opaque: passed to @fault
  * @lazy_max: unmaps that vhu_iommu_unmap_lazy() collects; 0: 256

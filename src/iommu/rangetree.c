@@ -1,32 +1,42 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * In an inner node keys[i] bounds child i from below, and is above all that is in
- * child i - 1. keys[0] bounds nothing: the node's own bound in its parent does.
- * Removal leaves bounds as they are.
+ * In an inner node the key of a branch bounds its child from below, and is above all that
+ * is in the child before. The first one bounds nothing: the node's own bound in its parent
+ * does. Removal leaves bounds as they are.
  */
 #include "iommu/rangetree.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 
-#define ORDER      RANGETREE_ORDER
-#define FEWEST     (ORDER / 4)
-#define HEIGHT_MAX 24u
-#define SPARE_MAX  64u
+#define LEAF_ORDER  RANGETREE_ORDER
+#define INNER_ORDER 63u
+#define HEIGHT_MAX  24u
 
-#define CACHE_LINE 64u
+#define CACHE_LINE  64u
+
+/* A child and its bound, which are looked at together. */
+struct branch {
+	uint64_t key;
+	struct rangetree_node *child;
+};
 
 struct rangetree_node {
 	unsigned n;
-	struct rangetree_node *next, *prev; /* leaves; next also of what is spare */
-	_Alignas(CACHE_LINE) uint64_t keys[ORDER];
+	struct rangetree_node *next; /* of leaves, as prev */
 	union {
-		struct rangetree_value values[ORDER];
-		struct rangetree_node *children[ORDER];
+		struct {
+			struct rangetree_node *prev;
+			uint64_t keys[LEAF_ORDER];
+			struct rangetree_value values[LEAF_ORDER];
+		};
+		struct branch branches[INNER_ORDER];
 	};
 };
+
+static_assert(sizeof(struct rangetree_node) == NODEPOOL_SIZE, "no byte is lost");
 
 /* What a descent went through: from path[height] down to path[0], the leaf. */
 struct path {
@@ -37,93 +47,96 @@ struct path {
 void rangetree_init(struct rangetree *tree)
 {
 	*tree = (struct rangetree){ 0 };
-}
-
-static void free_below(struct rangetree_node *node, unsigned height)
-{
-	for (unsigned i = 0; height && i < node->n; i++)
-		free_below(node->children[i], height - 1);
-	free(node);
+	nodepool_init(&tree->leaves);
+	nodepool_init(&tree->inner);
 }
 
 void rangetree_done(struct rangetree *tree)
 {
-	struct rangetree_node *node;
-
-	if (tree->root)
-		free_below(tree->root, tree->height);
-	while ((node = tree->spare)) {
-		tree->spare = node->next;
-		free(node);
-	}
-}
-
-/* An insertion splits a node per level at most, and puts a root above. */
-int rangetree_reserve(struct rangetree *tree, unsigned insertions)
-{
-	const unsigned wanted = insertions * (tree->height + insertions + 1);
-
-	while (tree->n_spare < wanted) {
-		struct rangetree_node *node = aligned_alloc(CACHE_LINE, sizeof(*node));
-
-		if (!node)
-			return -ENOMEM;
-		node->next = tree->spare;
-		tree->spare = node;
-		tree->n_spare++;
-	}
-	return 0;
-}
-
-static struct rangetree_node *node_take(struct rangetree *tree)
-{
-	struct rangetree_node *node = tree->spare;
-
-	assert(node);
-	tree->spare = node->next;
-	tree->n_spare--;
-	node->n = 0;
-	node->next = node->prev = NULL;
-	return node;
-}
-
-static void node_drop(struct rangetree *tree, struct rangetree_node *node)
-{
-	if (tree->n_spare >= SPARE_MAX) {
-		free(node);
-		return;
-	}
-	node->next = tree->spare;
-	tree->spare = node;
-	tree->n_spare++;
+	nodepool_done(&tree->leaves);
+	nodepool_done(&tree->inner);
 }
 
 /*
- * Among many nodes a walk is as long as memory takes: all that a search may look at is
- * fetched at once.
+ * An insertion splits a node per level at most, and puts a root above. Every walk goes
+ * through inner nodes, which are few: they lie together.
+ */
+int rangetree_reserve(struct rangetree *tree, unsigned insertions)
+{
+	int error = nodepool_reserve(&tree->leaves, insertions);
+
+	if (!error)
+		error = nodepool_reserve(&tree->inner, insertions * (tree->height + insertions));
+	if (!error && tree->leaves.large && !tree->inner.large)
+		nodepool_enlarge(&tree->inner);
+	return error;
+}
+
+static struct rangetree_node *leaf_take(struct rangetree *tree)
+{
+	struct rangetree_node *leaf = nodepool_take(&tree->leaves);
+
+	leaf->n = 0;
+	leaf->next = leaf->prev = NULL;
+	return leaf;
+}
+
+static struct rangetree_node *inner_take(struct rangetree *tree)
+{
+	struct rangetree_node *node = nodepool_take(&tree->inner);
+
+	node->n = 0;
+	return node;
+}
+
+static void node_drop(struct rangetree *tree, struct rangetree_node *node, unsigned level)
+{
+	nodepool_drop(level ? &tree->inner : &tree->leaves, node);
+}
+
+/*
+ * Among many nodes a walk is as long as memory takes: all that may be looked at in this
+ * one is fetched at once.
  */
 static void fetch(const struct rangetree_node *node)
 {
-	__builtin_prefetch(node);
-	for (unsigned i = 0; i < ORDER; i += CACHE_LINE / sizeof(node->keys[0]))
-		__builtin_prefetch(&node->keys[i]);
+	for (size_t i = 0; i < sizeof(*node); i += CACHE_LINE)
+		__builtin_prefetch((const char *)node + i);
 }
 
-/* How many keys are at or below @key; without branches, which can't be foretold. */
-static unsigned rank(const struct rangetree_node *node, uint64_t key)
+/*
+ * How many of @n keys, @stride bytes from one to the next, are at or below @key; without
+ * branches, which can't be foretold.
+ */
+static inline unsigned rank_of(const uint64_t *keys, size_t stride, unsigned n, uint64_t key)
 {
-	const uint64_t *low = node->keys;
-	unsigned n = node->n;
+	const char *first = (const char *)keys, *low = first;
 
 	if (!n)
 		return 0;
 	while (n > 1) {
 		unsigned half = n / 2;
 
-		low += low[half - 1] <= key ? half : 0;
+		low += *(const uint64_t *)(const void *)(low + (half - 1) * stride) <= key
+		               ? half * stride
+		               : 0;
 		n -= half;
 	}
-	return (unsigned)(low - node->keys) + (*low <= key);
+	return (unsigned)((size_t)(low - first) / stride) +
+	       (*(const uint64_t *)(const void *)low <= key);
+}
+
+static unsigned leaf_rank(const struct rangetree_node *leaf, uint64_t key)
+{
+	return rank_of(leaf->keys, sizeof(leaf->keys[0]), leaf->n, key);
+}
+
+/* The child in which @key is if it is anywhere; by its number. */
+static unsigned branch_to(const struct rangetree_node *node, uint64_t key)
+{
+	unsigned rank = rank_of(&node->branches[0].key, sizeof(node->branches[0]), node->n, key);
+
+	return rank ? rank - 1 : 0;
 }
 
 /* Returns the leaf. */
@@ -132,26 +145,41 @@ static struct rangetree_node *descend(const struct rangetree *tree, uint64_t key
 	struct rangetree_node *node = tree->root;
 
 	for (unsigned level = tree->height; level; level--) {
-		unsigned at = rank(node, key);
-
 		path->node[level] = node;
-		path->at[level] = at ? at - 1 : 0;
-		node = node->children[path->at[level]];
+		path->at[level] = branch_to(node, key);
+		node = node->branches[path->at[level]].child;
 		fetch(node);
 	}
 	path->node[0] = node;
 	return node;
 }
 
+static unsigned order_at(unsigned level)
+{
+	return level ? INNER_ORDER : LEAF_ORDER;
+}
+
+static unsigned fewest_at(unsigned level)
+{
+	return order_at(level) / 4;
+}
+
+/* The first key, which is what bounds it from the left. */
+static uint64_t first_key(const struct rangetree_node *node, unsigned level)
+{
+	return level ? node->branches[0].key : node->keys[0];
+}
+
 /* @n elements; @to and @from may be the same node. */
 static void copy(struct rangetree_node *to, unsigned at, const struct rangetree_node *from,
                  unsigned from_at, unsigned n, unsigned level)
 {
+	if (level) {
+		memmove(&to->branches[at], &from->branches[from_at], n * sizeof(to->branches[0]));
+		return;
+	}
 	memmove(&to->keys[at], &from->keys[from_at], n * sizeof(to->keys[0]));
-	if (level)
-		memmove(&to->children[at], &from->children[from_at], n * sizeof(to->children[0]));
-	else
-		memmove(&to->values[at], &from->values[from_at], n * sizeof(to->values[0]));
+	memmove(&to->values[at], &from->values[from_at], n * sizeof(to->values[0]));
 }
 
 /* Opens a gap of one at @at. */
@@ -185,17 +213,26 @@ static void unlink_leaf(struct rangetree_node *node)
 }
 
 /*
- * Leaves filled in ascending order stay full. Inner nodes keep some on both sides,
+ * How many of a full node stay in it when one more comes to @at. Leaves filled in
+ * ascending order, or in descending order, stay full. Inner nodes keep some on both sides,
  * so that every child has a sibling.
  */
-static struct rangetree_node *split(struct rangetree *tree, struct rangetree_node *node,
-                                    unsigned at, unsigned level)
+static unsigned keeps(unsigned at, unsigned level)
 {
-	struct rangetree_node *right = node_take(tree);
-	unsigned keep = at < ORDER ? ORDER / 2 : level ? ORDER - FEWEST : ORDER;
+	const unsigned order = order_at(level);
 
-	copy(right, 0, node, keep, ORDER - keep, level);
-	right->n = ORDER - keep;
+	if (at == order)
+		return level ? order - fewest_at(level) : order;
+	return at ? order / 2 : 0;
+}
+
+static struct rangetree_node *split(struct rangetree *tree, struct rangetree_node *node,
+                                    unsigned keep, unsigned level)
+{
+	struct rangetree_node *right = level ? inner_take(tree) : leaf_take(tree);
+
+	right->n = node->n - keep;
+	copy(right, 0, node, keep, right->n, level);
 	node->n = keep;
 	if (!level)
 		link_behind(node, right);
@@ -212,19 +249,17 @@ static void adopt(struct rangetree *tree, struct path *path, unsigned level,
 	struct rangetree_place gap;
 
 	if (level > tree->height) {
-		struct rangetree_node *root = node_take(tree);
+		struct rangetree_node *root = inner_take(tree);
 
 		root->n = 1;
-		root->keys[0] = 0;
-		root->children[0] = left;
+		root->branches[0] = (struct branch){ 0, left };
 		tree->root = root;
 		tree->height = level;
 		path->node[level] = root;
 		path->at[level] = 0;
 	}
 	gap = make_gap(tree, path, level, path->at[level] + 1, bound);
-	gap.node->keys[gap.at] = bound;
-	gap.node->children[gap.at] = right;
+	gap.node->branches[gap.at] = (struct branch){ bound, right };
 }
 
 static struct rangetree_place make_gap(struct rangetree *tree, struct path *path, unsigned level,
@@ -233,14 +268,14 @@ static struct rangetree_place make_gap(struct rangetree *tree, struct path *path
 	struct rangetree_node *node = path->node[level], *right = NULL;
 	unsigned left_n;
 
-	if (node->n < ORDER) {
+	if (node->n < order_at(level)) {
 		open_gap(node, at, level);
 		return (struct rangetree_place){ node, at };
 	}
-	right = split(tree, node, at, level);
+	right = split(tree, node, keeps(at, level), level);
 	left_n = node->n;
-	adopt(tree, path, level + 1, node, right, right->n ? right->keys[0] : key);
-	if (at > left_n || left_n == ORDER) {
+	adopt(tree, path, level + 1, node, right, right->n ? first_key(right, level) : key);
+	if (at > left_n || left_n == order_at(level)) {
 		at -= left_n;
 		node = right;
 	}
@@ -255,37 +290,44 @@ void rangetree_insert(struct rangetree *tree, uint64_t start, const struct range
 	struct rangetree_place gap;
 
 	if (!tree->root)
-		tree->root = node_take(tree);
+		tree->root = leaf_take(tree);
 	leaf = descend(tree, start, &path);
-	gap = make_gap(tree, &path, 0, rank(leaf, start), start);
+	gap = make_gap(tree, &path, 0, leaf_rank(leaf, start), start);
 	gap.node->keys[gap.at] = start;
 	gap.node->values[gap.at] = *value;
 	tree->count++;
+}
+
+/* The bound of a node is its parent's; its first branch needs it where it comes behind others. */
+static void lower_bound(struct rangetree_node *node, uint64_t bound, unsigned level)
+{
+	if (level)
+		node->branches[0].key = bound;
 }
 
 /* @right is child @at of its parent, @left the one before it. */
 static void merge(struct rangetree *tree, struct rangetree_node *parent, unsigned at,
                   unsigned level)
 {
-	struct rangetree_node *left = parent->children[at - 1], *right = parent->children[at];
+	struct rangetree_node *left = parent->branches[at - 1].child;
+	struct rangetree_node *right = parent->branches[at].child;
 
-	if (level)
-		right->keys[0] = parent->keys[at];
+	lower_bound(right, parent->branches[at].key, level);
 	copy(left, left->n, right, 0, right->n, level);
 	left->n += right->n;
 	if (!level)
 		unlink_leaf(right);
-	node_drop(tree, right);
+	node_drop(tree, right, level);
 	close_gap(parent, at, level + 1);
 }
 
 static void balance(struct rangetree_node *parent, unsigned at, unsigned level)
 {
-	struct rangetree_node *left = parent->children[at - 1], *right = parent->children[at];
+	struct rangetree_node *left = parent->branches[at - 1].child;
+	struct rangetree_node *right = parent->branches[at].child;
 	unsigned goal = (left->n + right->n) / 2, n;
 
-	if (level)
-		right->keys[0] = parent->keys[at];
+	lower_bound(right, parent->branches[at].key, level);
 	if (left->n < goal) {
 		n = goal - left->n;
 		copy(left, left->n, right, 0, n, level);
@@ -298,19 +340,20 @@ static void balance(struct rangetree_node *parent, unsigned at, unsigned level)
 		right->n += n;
 	}
 	left->n = goal;
-	parent->keys[at] = right->keys[0];
+	parent->branches[at].key = first_key(right, level);
 }
 
 /* node[level] may have too few. */
 static void refill(struct rangetree *tree, struct path *path, unsigned level)
 {
-	while (level < tree->height && path->node[level]->n < FEWEST) {
+	while (level < tree->height && path->node[level]->n < fewest_at(level)) {
 		struct rangetree_node *parent = path->node[level + 1];
 		unsigned at = path->at[level + 1];
 
 		if (at == 0)
 			at = 1;
-		if (parent->children[at - 1]->n + parent->children[at]->n > ORDER) {
+		if (parent->branches[at - 1].child->n + parent->branches[at].child->n >
+		    order_at(level)) {
 			balance(parent, at, level);
 			return;
 		}
@@ -323,7 +366,7 @@ void rangetree_remove(struct rangetree *tree, uint64_t start)
 {
 	struct path path;
 	struct rangetree_node *leaf = descend(tree, start, &path);
-	unsigned at = rank(leaf, start);
+	unsigned at = leaf_rank(leaf, start);
 
 	assert(at && leaf->keys[at - 1] == start);
 	close_gap(leaf, at - 1, 0);
@@ -332,9 +375,8 @@ void rangetree_remove(struct rangetree *tree, uint64_t start)
 	while (tree->height && tree->root->n == 1) {
 		struct rangetree_node *root = tree->root;
 
-		tree->root = root->children[0];
-		tree->height--;
-		node_drop(tree, root);
+		tree->root = root->branches[0].child;
+		node_drop(tree, root, tree->height--);
 	}
 }
 
@@ -342,7 +384,7 @@ bool rangetree_remove_at(struct rangetree *tree, struct rangetree_place *place)
 {
 	struct rangetree_node *leaf = place->node;
 
-	if (tree->height && leaf->n <= FEWEST) {
+	if (tree->height && leaf->n <= fewest_at(0)) {
 		rangetree_remove(tree, rangetree_start(place));
 		return false;
 	}
@@ -362,11 +404,10 @@ bool rangetree_find_below(const struct rangetree *tree, uint64_t addr, struct ra
 	if (!tree->count)
 		return false;
 	for (unsigned level = tree->height; level; level--) {
-		at = rank(node, addr);
-		node = node->children[at ? at - 1 : 0];
+		node = node->branches[branch_to(node, addr)].child;
 		fetch(node);
 	}
-	at = rank(node, addr);
+	at = leaf_rank(node, addr);
 	/* Its bound may be below its first key by now. */
 	if (!at) {
 		node = node->prev;
@@ -387,7 +428,7 @@ bool rangetree_find_above(const struct rangetree *tree, uint64_t addr, struct ra
 	if (!tree->count)
 		return false;
 	for (unsigned level = tree->height; level; level--)
-		node = node->children[0];
+		node = node->branches[0].child;
 	*ret = (struct rangetree_place){ node, 0 };
 	return true;
 }
@@ -462,11 +503,11 @@ static bool check_below(const struct rangetree_node *node, unsigned level, struc
 	if (node->n < 2)
 		return false;
 	for (unsigned i = 0; i < node->n; i++) {
-		if (i && node->keys[i] <= survey->start)
+		if (i && node->branches[i].key <= survey->start)
 			return false;
 		if (i)
-			survey->bound = node->keys[i];
-		if (!check_below(node->children[i], level - 1, survey))
+			survey->bound = node->branches[i].key;
+		if (!check_below(node->branches[i].child, level - 1, survey))
 			return false;
 	}
 	return true;

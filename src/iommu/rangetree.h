@@ -14,8 +14,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* At least a quarter of this are in every node but the root and the latest leaf. */
-#define RANGETREE_ORDER 32u
+#include "iommu/nodepool.h"
+
+/* Of a leaf. At least a quarter of this are in every one but the root and the latest. */
+#define RANGETREE_ORDER 25u
 
 struct rangetree_value {
 	uint64_t last;
@@ -33,8 +35,7 @@ struct rangetree {
 	struct rangetree_node *root; /* NULL: empty */
 	unsigned height;             /* of the root; leaves are at 0 */
 	uint64_t count;
-	struct rangetree_node *spare; /* linked by next */
-	unsigned n_spare;
+	struct nodepool leaves, inner;
 };
 
 struct rangetree_place {

@@ -172,22 +172,56 @@ static unsigned count_leaves(const struct rangetree *tree)
 
 static void memory_is_bounded_by_what_is_kept(void **state)
 {
-	struct oracle *oracle = calloc(1, sizeof(*oracle));
+	/* In ascending and in descending order leaves are filled whole. */
+	for (enum order order = ASCENDING; order <= DESCENDING; order++) {
+		struct oracle *oracle = calloc(1, sizeof(*oracle));
+		struct rangetree tree;
+
+		assert_non_null(oracle);
+		rangetree_init(&tree);
+		for (uint64_t i = 0; i < SPACE; i++)
+			insert(&tree, oracle, nth(order, i), i);
+		assert_true(count_leaves(&tree) <= SPACE / RANGETREE_ORDER + 1);
+		for (uint64_t i = 0; i < SPACE; i++)
+			if (i % 16)
+				take_out(&tree, oracle, i);
+		assert_true(count_leaves(&tree) <= SPACE / 16 / (RANGETREE_ORDER / 4) + 1);
+		compare_all(&tree, oracle);
+		rangetree_done(&tree);
+		free(oracle);
+	}
+}
+
+/* So that inner nodes become fewer, too, and are moved to large pages. */
+static void a_large_tree_keeps_its_order(void **state)
+{
+	const uint64_t most = 300000, kept = 48;
+	struct rangetree_value value = { 0 };
+	struct rangetree_place place;
 	struct rangetree tree;
 
-	assert_non_null(oracle);
 	rangetree_init(&tree);
-	for (uint64_t i = 0; i < SPACE; i++)
-		insert(&tree, oracle, i, i);
-	/* In ascending order leaves are filled whole. */
-	assert_true(count_leaves(&tree) <= SPACE / RANGETREE_ORDER + 1);
-	for (uint64_t i = 0; i < SPACE; i++)
-		if (i % 16)
-			take_out(&tree, oracle, i);
-	assert_true(count_leaves(&tree) <= SPACE / 16 / (RANGETREE_ORDER / 4) + 1);
-	compare_all(&tree, oracle);
+	for (uint64_t i = 0; i < most; i++) {
+		value.last = i;
+		assert_int_equal(rangetree_reserve(&tree, 1), 0);
+		rangetree_insert(&tree, i, &value);
+	}
+	assert_true(tree.inner.large);
+	assert_true(rangetree_check(&tree));
+	for (uint64_t i = 0; i < most; i++) {
+		const uint64_t at = i * 7919 % most;
+
+		if (at % kept)
+			rangetree_remove(&tree, at);
+		if (i % (most / 16) == 0)
+			assert_true(rangetree_check(&tree));
+	}
+	assert_int_equal(tree.count, most / kept);
+	for (uint64_t i = 0; i < most; i++) {
+		assert_true(rangetree_find_below(&tree, i, &place));
+		assert_int_equal(rangetree_start(&place), i - i % kept);
+	}
 	rangetree_done(&tree);
-	free(oracle);
 }
 
 int main(void)
@@ -196,6 +230,7 @@ int main(void)
 		cmocka_unit_test(any_order_of_filling_and_emptying_will_do),
 		cmocka_unit_test(random_steps_agree_with_an_array),
 		cmocka_unit_test(memory_is_bounded_by_what_is_kept),
+		cmocka_unit_test(a_large_tree_keeps_its_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
