@@ -156,7 +156,9 @@ void vhu_request_complete(struct vhu_request *req, uint32_t written);
  * For queue_drain(): what is returned is translated anew and submitted again, in
  * front of what was not submitted yet, as soon as that is possible, or after the
  * next start if the queue is to stop. If then later ones were completed the driver
- * gets it back with nothing written, for the ring knows no other way.
+ * gets it back with nothing written, for the ring knows no other way; and if the
+ * front-end has taken a page of the ring away before that stop, not before it resets
+ * the device.
  *
  * Context: the thread of the queue's worker; does not block.
  * Ownership: @req and its memory are no longer the device's.

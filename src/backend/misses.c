@@ -328,6 +328,13 @@ static void take_holes(struct session *session, struct vhu_queue *queue, unsigne
 		slot_settle(queue, slot);
 }
 
+static void take_failed(struct session *session, const struct hole_report *report, unsigned at,
+                        unsigned end)
+{
+	for (; at < end; at++)
+		notice_access_failed(session, &report->holes[at]);
+}
+
 void misses_reported(struct mail *mail)
 {
 	struct hole_report *report = container_of(mail, struct hole_report, mail);
@@ -340,7 +347,10 @@ void misses_reported(struct mail *mail)
 	     at = end) {
 		for (end = at + 1; end < report->n && report->slots[end] == report->slots[at];)
 			end++;
-		take_holes(session, queue, at, end);
+		if (report->slots[at] == QUEUE_SLOT_NONE)
+			take_failed(session, report, at, end);
+		else
+			take_holes(session, queue, at, end);
 	}
 	/* Dekker with queue_report_open(): one of the two sees the other's store. */
 	atomic_store(&report->posted, false);

@@ -54,6 +54,13 @@ void queue_report_add(struct vhu_queue *queue, struct hole_report *report,
 	atomic_store_explicit(&queue->slots[slot].state, SLOT_WAITING, memory_order_relaxed);
 }
 
+void queue_report_failed(struct hole_report *report, const struct hole_list *holes)
+{
+	for (unsigned i = 0; i < holes->n; i++)
+		report->slots[report->n + i] = QUEUE_SLOT_NONE;
+	report->n += holes->n;
+}
+
 void queue_report_send(struct vhu_queue *queue, struct hole_report *report)
 {
 	if (!report || !report->n)
@@ -108,12 +115,7 @@ static bool queue_map(struct vhu_queue *queue)
 	switch (ring_slot_take(queue)) {
 	case SLOT_WAITING: return false;
 	case SLOT_REFUSED: queue_halt(queue, "the front-end refused a ring page"); return false;
-	case SLOT_RETRY:
-		if (++queue->ring_retries > ASKS_MAX) {
-			queue_halt(queue, "a ring page was lost again and again");
-			return false;
-		}
-		break;
+	case SLOT_RETRY: queue->ring_retries++; break;
 	default: break;
 	}
 	report = queue_report_open(queue);
@@ -122,7 +124,11 @@ static bool queue_map(struct vhu_queue *queue)
 	holes = queue_report_room(report);
 	view = retain_view(&queue->retain, &queue->lane->ring_view);
 	r = vring_map(&queue->ring, view, &holes);
-	if (r == -EAGAIN) {
+	if (r == -EAGAIN && queue->ring_retries > ASKS_MAX) {
+		queue_report_failed(report, &holes);
+		queue_report_send(queue, report);
+		queue_halt(queue, "a ring page was lost again and again");
+	} else if (r == -EAGAIN) {
 		queue_report_add(queue, report, &holes, slot);
 		queue_report_send(queue, report);
 	} else if (r) {
@@ -135,6 +141,19 @@ static bool queue_map(struct vhu_queue *queue)
 	return r == 0;
 }
 
+/* -EFAULT also for what was asked for again and again, and is missing all the same. */
+static int head_prepare(struct request *head, struct hole_report *report, struct hole_list *holes)
+{
+	int r;
+
+	*holes = report ? queue_report_room(report) : (struct hole_list){ 0 };
+	r = request_prepare(head, holes);
+	if (r != -EAGAIN || head->retries <= ASKS_MAX || !holes->cap)
+		return r;
+	queue_report_failed(report, holes);
+	return -EFAULT;
+}
+
 /*
  * Tries to get the head ready. 0: it is; -EAGAIN: it waits, now reported if
  * there was room; -EPROTO: the ring is broken.
@@ -142,28 +161,22 @@ static bool queue_map(struct vhu_queue *queue)
 static int head_advance(struct vhu_queue *queue, struct request *head, struct hole_report **report)
 {
 	unsigned slot = head->chain.head;
-	struct hole_list holes = { 0 };
+	struct hole_list holes;
 	int r = 0;
 
 	switch (slot_take(&queue->slots[slot])) {
 	case SLOT_WAITING: return -EAGAIN;
 	case SLOT_REFUSED: r = request_refuse(head); break;
-	case SLOT_RETRY:
-		if (++head->retries > ASKS_MAX)
-			r = request_refuse(head);
-		break;
+	case SLOT_RETRY: head->retries++; break;
 	default: break;
 	}
 	if (r)
 		return r;
-	if (*report)
-		holes = queue_report_room(*report);
-	r = request_prepare(head, &holes);
+	r = head_prepare(head, *report, &holes);
 	if (r == -EFAULT) {
 		r = request_refuse(head);
-		holes = *report ? queue_report_room(*report) : (struct hole_list){ 0 };
 		if (!r)
-			r = request_prepare(head, &holes);
+			r = head_prepare(head, *report, &holes);
 		if (r == -EFAULT)
 			r = request_refuse(head);
 	}

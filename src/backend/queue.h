@@ -41,6 +41,8 @@
 #define QUEUE_AHEAD_MAX 64u
 /* Most holes of one report. */
 #define QUEUE_HOLES_MAX 128u
+/* In place of a slot: nobody waits for the hole, it is told as an access that has failed (S8). */
+#define QUEUE_SLOT_NONE UINT16_MAX
 
 enum slot_state {
 	SLOT_IDLE,    /* nobody was asked */
@@ -205,6 +207,8 @@ struct hole_report *queue_report_open(struct vhu_queue *queue);
 struct hole_list queue_report_room(struct hole_report *report);
 void queue_report_add(struct vhu_queue *queue, struct hole_report *report,
                       const struct hole_list *holes, unsigned slot);
+/* The same for who has given up. */
+void queue_report_failed(struct hole_report *report, const struct hole_list *holes);
 void queue_report_send(struct vhu_queue *queue, struct hole_report *report);
 
 #endif

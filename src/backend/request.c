@@ -291,16 +291,28 @@ VHU_EXPORT void vhu_request_return(struct vhu_request *device)
 	queue_schedule(queue);
 }
 
-/* Without its ring nobody can be told: the driver has it back when it resets the device. */
 static void request_give_back(struct vhu_queue *queue, struct request *request)
 {
-	if (!vring_is_mapped(&queue->ring)) {
-		log_warning(queue->subject, "a request that was not done can't be given back");
-		return;
-	}
 	request->written = 0;
 	gauge_add(&queue->lane->busy, 1);
 	request_put(request);
+}
+
+/*
+ * Without its used ring nobody can be told. The next start can't make up for it: it has
+ * but an index, by which a driver that began anew looks like one that goes on.
+ */
+static void give_back_none(struct vhu_queue *queue)
+{
+	unsigned n = 0;
+
+	while (list_pop(&queue->ahead))
+		n++;
+	if (n)
+		log_warning(queue->subject,
+		            "%u requests that were not done can't be given back, for the ring's "
+		            "pages are gone; the driver has them again when it resets the device",
+		            n);
 }
 
 void request_rewind(struct vhu_queue *queue)
@@ -315,6 +327,8 @@ void request_rewind(struct vhu_queue *queue)
 		list_remove(node);
 		end--;
 	}
+	if (!vring_is_mapped(&queue->ring))
+		give_back_none(queue);
 	while ((node = list_pop(&queue->ahead)))
 		request_give_back(queue, container_of(node, struct request, node));
 	queue_publish(queue);

@@ -129,6 +129,44 @@ static void S8_what_several_wanted_is_told_once(void **state)
 	}
 }
 
+/* S4: given up after three times; what is told is what was missing then. */
+static void S8_what_is_lost_again_and_again_is_told(void **state)
+{
+	struct rig *rig = stage_open(state, telling);
+	struct rig_miss miss = miss_of_page_0(rig, 1);
+
+	for (unsigned i = 0; i < 4; i++) {
+		if (i)
+			miss = stage_expect_miss(rig, DATA_IOVA(0) + 100, PERM_READ);
+		assert_int_equal(rig_invalidate(rig, DATA_IOVA(0), PAGE), 0);
+		rig_answer(rig, &miss, 0);
+	}
+	assert_int_equal(next_failure(rig, PERM_READ), DATA_IOVA(0) + 100);
+	stage_expect_used_quietly(rig, 0, 1, 1);
+	expect_nothing(rig);
+	rig_free(rig);
+}
+
+static void S8_a_ring_page_that_is_lost_again_and_again_is_told(void **state)
+{
+	struct rig *rig = stage_new(state, telling);
+	struct rig_ring_config config = stage_ring_config(0);
+
+	/* All but the used ring. */
+	assert_int_equal(rig_update(rig, config.iova, PAGE, config.gpa, PERM_RW), 0);
+	rig_ring_start(rig, 0, &config);
+	for (unsigned i = 0; i < 4; i++) {
+		struct rig_miss miss = rig_next_miss(rig);
+
+		assert_int_equal(rig_invalidate(rig, miss.iova, PAGE), 0);
+		rig_answer(rig, &miss, 0);
+	}
+	next_failure(rig, PERM_RW);
+	rig_expect_ring_error(rig, 0);
+	expect_nothing(rig);
+	rig_free(rig);
+}
+
 static void S8_nobody_is_told_unasked(void **state)
 {
 	struct rig *rig = stage_open(state, (struct rig_config){ 0 });
@@ -178,9 +216,14 @@ static void S8_it_waits_for_a_jammed_channel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		EACH(S8_a_refused_access_is_told), EACH(S8_a_permission_that_was_not_given_is_told),
-		EACH(S8_each_of_several_is_told),  EACH(S8_what_several_wanted_is_told_once),
-		EACH(S8_nobody_is_told_unasked),   EACH(S8_it_waits_for_a_jammed_channel),
+		EACH(S8_a_refused_access_is_told),
+		EACH(S8_a_permission_that_was_not_given_is_told),
+		EACH(S8_each_of_several_is_told),
+		EACH(S8_what_several_wanted_is_told_once),
+		EACH(S8_what_is_lost_again_and_again_is_told),
+		EACH(S8_a_ring_page_that_is_lost_again_and_again_is_told),
+		EACH(S8_nobody_is_told_unasked),
+		EACH(S8_it_waits_for_a_jammed_channel),
 	};
 
 	return cmocka_run_group_tests_name("session/access_fail", tests, NULL, NULL);
