@@ -16,6 +16,7 @@
  */
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -101,7 +102,7 @@ int main(int argc, char **argv)
 	}
 	error = vhu_server_new(&config, listener, &server);
 	if (error) {
-		fprintf(stderr, "%s: error %d\n", argv[0], error);
+		fprintf(stderr, "%s: %s\n", argv[0], strerror(-error));
 		return 1;
 	}
 	error = watch_signals(server, &signals);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <vhu/frontend.h>
 #include <vhu/iommu.h>
 
@@ -97,16 +98,20 @@ int main(int argc, char **argv)
 {
 	struct hello hello = { 0 };
 	const unsigned char *bytes;
-	int result = argc == 2 ? meet(&hello, argv[1]) : -EINVAL;
+	int result;
 
+	if (argc != 2) {
+		fprintf(stderr, "usage: %s SOCKET\n", argv[0]);
+		return 2;
+	}
+	result = meet(&hello, argv[1]);
 	if (!result)
 		result = start_queue(&hello);
 	if (!result)
 		result = ask(&hello);
 	if (result < 0)
-		fprintf(stderr, "%s: %s (error %d)\n", argv[0],
-		        hello.frontend ? vhu_frontend_error(hello.frontend) : "no back-end",
-		        -result);
+		fprintf(stderr, "%s: %s\n", argv[1],
+		        hello.frontend ? vhu_frontend_error(hello.frontend) : strerror(-result));
 	bytes = hello.mem ? vhu_guestmem_ptr(hello.mem, BUFFER, WANTED) : NULL;
 	for (int i = 0; i < result; i++)
 		printf("%02x%s", bytes[i], i + 1 == result ? "\n" : "");

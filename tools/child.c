@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,25 +20,58 @@
 #define TERM_MS   2000
 #define NOT_FOUND 127
 
-static int make_disk(struct child *child, uint64_t size)
+/* A file that is sparse would be found out to be too large at the first write that is. */
+static int check_room(const char *folder, uint64_t size)
 {
-	const char *tmp = getenv("TMPDIR");
+	struct statvfs fs;
+	uint64_t room;
+
+	if (statvfs(folder, &fs))
+		return 0;
+	room = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (room >= size)
+		return 0;
+	fprintf(stderr,
+	        "temporary disk: %s has room for %llu MiB, and %llu are wanted; give less, or set "
+	        "TMPDIR to a folder that has more\n",
+	        folder, (unsigned long long)room >> 20, (unsigned long long)size >> 20);
+	return -ENOSPC;
+}
+
+static int make_file(struct child *child, uint64_t size)
+{
 	int fd, error;
 
-	if (!tmp || strlen(tmp) > sizeof(child->folder) - sizeof("/vhu-XXXXXX"))
-		tmp = "/tmp";
-	snprintf(child->folder, sizeof(child->folder), "%s/vhu-XXXXXX", tmp);
-	if (!mkdtemp(child->folder)) {
-		error = -errno;
-		child->folder[0] = 0;
-		return error;
-	}
 	snprintf(child->disk, sizeof(child->disk), "%s/disk", child->folder);
 	fd = open(child->disk, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	error = ftruncate(fd, (off_t)size) ? -errno : 0;
 	close(fd);
+	return error;
+}
+
+/* 0 or -errno, which was said. */
+static int make_disk(struct child *child, uint64_t size)
+{
+	const char *tmp = getenv("TMPDIR");
+	int error;
+
+	if (!tmp || !*tmp || strlen(tmp) > sizeof(child->folder) - sizeof("/vhu-XXXXXX"))
+		tmp = "/tmp";
+	error = check_room(tmp, size);
+	if (error)
+		return error;
+	snprintf(child->folder, sizeof(child->folder), "%s/vhu-XXXXXX", tmp);
+	if (mkdtemp(child->folder)) {
+		error = make_file(child, size);
+	} else {
+		error = -errno;
+		child->folder[0] = 0;
+	}
+	if (error)
+		fprintf(stderr, "temporary disk: %s: %s; set TMPDIR to a folder that will do\n",
+		        tmp, strerror(-error));
 	return error;
 }
 
@@ -74,12 +108,13 @@ int child_start(struct child *child, const char *program, uint64_t size, const c
 
 	*child = (struct child){ .pid = -1, .fd = -1 };
 	error = make_disk(child, size);
-	if (error) {
-		fprintf(stderr, "temporary disk: %s\n", strerror(-error));
+	if (error)
+		return error;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+		error = -errno;
+		fprintf(stderr, "socketpair: %s\n", strerror(-error));
 		return error;
 	}
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
 	child->pid = fork();
 	if (child->pid == 0)
 		become(child, program, args, pair[1], parent);
@@ -117,12 +152,13 @@ bool child_stop(struct child *child, int timeout_ms)
 	int status = -1;
 	bool well = false;
 
-	child_unlink(child);
 	if (child->fd >= 0)
 		close(child->fd);
 	child->fd = -1;
-	if (child->pid <= 0)
+	if (child->pid <= 0) {
+		child_unlink(child);
 		return false;
+	}
 	if (wait_for(child->pid, timeout_ms, &status)) {
 		well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	} else {
@@ -133,5 +169,6 @@ bool child_stop(struct child *child, int timeout_ms)
 		}
 	}
 	child->pid = -1;
+	child_unlink(child);
 	return well;
 }

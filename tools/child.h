@@ -28,8 +28,8 @@ int child_start(struct child *child, const char *program, uint64_t size, const c
 void child_unlink(struct child *child);
 
 /*
- * Waits for the child to end by itself, for @timeout_ms, then makes it. Returns
- * whether it ended by itself and well. Close the connection first.
+ * Waits for the child to end by itself, for @timeout_ms, then makes it, and removes
+ * the disk. Returns whether it ended by itself and well. Close the connection first.
  */
 bool child_stop(struct child *child, int timeout_ms);
 

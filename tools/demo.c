@@ -17,8 +17,8 @@
 
 #include "child.h"
 #include "cli.h"
-#include "number.h"
-#include "progress.h"
+#include "option.h"
+#include "say.h"
 
 #define MIB             (UINT64_C(1) << 20)
 #define SIZE_DEFAULT    (256 * MIB)
@@ -59,12 +59,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case OPTION_DAEMON: snprintf(options->daemon, sizeof(options->daemon), "%s", arg); return 0;
 	case OPTION_SIZE:
-		if (number_parse_size(arg, DEMO_SIZE_LEAST, SIZE_MOST, &options->size))
-			argp_error(state, "--size=%s: not a size from %lluK to 1T", arg,
-			           (unsigned long long)(DEMO_SIZE_LEAST >> 10));
+		options->size = option_size(state, "size", arg, DEMO_SIZE_LEAST, SIZE_MOST);
 		return 0;
 	case OPTION_JSON: options->json = true; return 0;
-	case ARGP_KEY_ARG: argp_error(state, "%s: what for?", arg); return 0;
+	case ARGP_KEY_ARG: argp_error(state, "%s: not an option; see --help", arg); return 0;
 	case ARGP_KEY_END:
 		/* Whole requests. */
 		options->size = (options->size + DEMO_IO_BYTES - 1) / DEMO_IO_BYTES * DEMO_IO_BYTES;
@@ -77,7 +75,13 @@ static const struct argp argp = {
 	.options = option_table,
 	.parser = parse_option,
 	.doc = "Drive a vhu-blk through its device IOTLB: write and verify a temporary disk, each "
-	       "request mapped, done and unmapped, and show that what is not mapped is refused.",
+	       "request mapped, done and unmapped, and show that what is not mapped is refused.\v"
+	       "Examples:\n\n"
+	       "  vhu demo\n"
+	       "  vhu demo --size=1G --json\n"
+	       "  TMPDIR=/var/tmp vhu demo --size=8G\n\n"
+	       "Exit status: 0 fine, 1 something failed or differs, 2 a command line that makes "
+	       "no sense, 130 interrupted.",
 };
 
 /* Beside this program, or in the build tree's folder of daemons. */
@@ -109,13 +113,9 @@ static void on_fault(const struct vhu_iommu_fault *fault, void *opaque)
 	demo->faults++;
 }
 
-static int say(struct demo *demo, const char *what, int error)
+static int explain(struct demo *demo, const char *what, int error)
 {
-	const char *text = demo->frontend ? vhu_frontend_error(demo->frontend) : "";
-
-	if (error)
-		fprintf(stderr, "vhu demo: %s: %s\n", what, *text ? text : strerror(-error));
-	return error;
+	return say_failure(DEMO_NAME, demo->frontend, what, error, NULL);
 }
 
 static int make_parts(struct demo *demo, struct child *child)
@@ -133,7 +133,7 @@ static int make_parts(struct demo *demo, struct child *child)
 		error = vhu_frontend_new(&config, child->fd, &demo->frontend);
 	if (!error)
 		child->fd = -1;
-	return say(demo, "setting up", error);
+	return explain(demo, "setting up", error);
 }
 
 static int negotiate(struct demo *demo)
@@ -144,10 +144,10 @@ static int negotiate(struct demo *demo)
 	int error = vhu_frontend_negotiate(demo->frontend);
 
 	if (error)
-		return say(demo, "negotiating", error);
+		return explain(demo, "negotiating", error);
 	offered = vhu_frontend_features_offered(demo->frontend);
 	if (!(offered & ACCESS_PLATFORM)) {
-		fprintf(stderr, "vhu demo: the back-end has no device IOTLB\n");
+		say(DEMO_NAME, "the back-end has no device IOTLB; give a vhu-blk by --blk-daemon");
 		return -EOPNOTSUPP;
 	}
 	demo->features = blk_driver_features(offered);
@@ -155,7 +155,7 @@ static int negotiate(struct demo *demo)
 	regions = vhu_guestmem_regions(demo->mem, &n);
 	if (!error)
 		error = vhu_frontend_add_memory(demo->frontend, regions, n);
-	return say(demo, "negotiating", error);
+	return explain(demo, "negotiating", error);
 }
 
 static int start_driver(struct demo *demo)
@@ -172,15 +172,16 @@ static int start_driver(struct demo *demo)
 		.iova = IOVA,
 	};
 
-	return say(demo, "starting the queue", blk_driver_new(&config, &demo->driver));
+	return explain(demo, "starting the queue", blk_driver_new(&config, &demo->driver));
 }
 
 static int drive(struct demo *demo, struct child *child)
 {
 	int error = make_parts(demo, child);
 
-	if (!error)
-		error = negotiate(demo);
+	if (error)
+		return error;
+	error = negotiate(demo);
 	/* The daemon has the disk open, or the session would not have come so far. */
 	child_unlink(child);
 	if (!error)
@@ -192,7 +193,7 @@ static int drive(struct demo *demo, struct child *child)
 	if (!error)
 		error = demo_refusals(demo);
 	if (!error)
-		error = say(demo, "stopping the queue", blk_driver_stop(demo->driver));
+		error = explain(demo, "stopping the queue", blk_driver_stop(demo->driver));
 	return error;
 }
 
@@ -280,13 +281,13 @@ static int run(const struct options *options)
 	release(&demo);
 	ended_well = child_stop(&child, stop ? 0 : CHILD_END_MS);
 	if (stop) {
-		fprintf(stderr, "vhu demo: interrupted\n");
+		say(DEMO_NAME, "interrupted");
 		return EXIT_INTERRUPTED;
 	}
 	if (error)
 		return EXIT_DIFFERENT;
 	if (!ended_well)
-		fprintf(stderr, "vhu demo: the daemon did not end well\n");
+		say(DEMO_NAME, "the daemon did not end well");
 	fine = ended_well && all_is_well(&demo);
 	if (options->json)
 		print_json(&demo, fine);

@@ -11,6 +11,7 @@
 
 #include "blk_driver.h"
 
+#define DEMO_NAME       "vhu demo"
 #define DEMO_PAGES      32u /* of a request: 128 KiB */
 #define DEMO_DEPTH      8u  /* requests in flight */
 #define DEMO_IO_BYTES   (UINT64_C(4096) * DEMO_PAGES)

@@ -2,12 +2,12 @@
 /* The demo's work: write all of the disk, read it back, be refused twice. */
 #include <errno.h>
 #include <linux/virtio_blk.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "demo.h"
 #include "pattern.h"
 #include "progress.h"
+#include "say.h"
 
 /* How long a request may take before something is wrong. */
 #define PATIENCE_MS 10000
@@ -26,13 +26,9 @@ static uint64_t differing_bytes(const void *page, uint64_t disk_offset)
 	return pattern_differs(page, BLK_PAGE, disk_offset / sizeof(uint64_t));
 }
 
-/* Why the front-end failed, if it was the front-end. */
-static int explain(struct demo *demo, const char *what, int error)
+static int explain(const struct demo *demo, const char *what, int error)
 {
-	const char *text = vhu_frontend_error(demo->frontend);
-
-	fprintf(stderr, "vhu demo: %s: %s%s%s\n", what, strerror(-error), *text ? ": " : "", text);
-	return error;
+	return say_failure(DEMO_NAME, demo->frontend, what, error, NULL);
 }
 
 static int complete(struct demo *demo, struct blk_io **ret)
@@ -91,8 +87,8 @@ static int finish_one(struct demo *demo)
 	if (error)
 		return error;
 	if (io->status != VIRTIO_BLK_S_OK) {
-		fprintf(stderr, "vhu demo: a request at sector %llu failed: status %u\n",
-		        (unsigned long long)io->sector, io->status);
+		say(DEMO_NAME, "a request at sector %llu failed: status %u",
+		    (unsigned long long)io->sector, io->status);
 		return -EIO;
 	}
 	for (unsigned i = 0; io->type == VIRTIO_BLK_T_IN && i < io->pages; i++)

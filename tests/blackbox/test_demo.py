@@ -61,7 +61,27 @@ def senseless_sizes_are_refused(daemon, folder):
   for size in ('100K', '2T', 'x', '', '1Q', '-1M'):
     done = run(daemon, folder, f'--size={size}')
     equal((done.returncode, done.stdout), (USAGE, ''))
-    true('not a size' in done.stderr, done.stderr)
+    true('not from 512K to 1T' in done.stderr, done.stderr)
+
+
+def a_folder_that_will_not_do_is_told(daemon, folder):
+  room = os.statvfs(folder)
+  if room.f_bavail * room.f_frsize < 1 << 40:
+    done = run(daemon, folder, '--size=1T')
+    equal((done.returncode, done.stdout), (FAULT, ''))
+    true('1048576 are wanted' in done.stderr and 'TMPDIR' in done.stderr, done.stderr)
+  done = run(daemon, os.path.join(folder, 'nowhere'), '--size=1M')
+  equal((done.returncode, done.stdout), (FAULT, ''))
+  true('nowhere: No such file' in done.stderr and 'TMPDIR' in done.stderr, done.stderr)
+  equal(os.listdir(folder), [])
+
+
+def a_program_that_is_no_back_end_is_told(daemon, folder):
+  for program in ('/nonexistent/vhu-blk', '/bin/false'):
+    done = run(daemon, folder, f'--blk-daemon={program}')
+    equal((done.returncode, done.stdout), (FAULT, ''))
+    true('vhu demo: negotiating' in done.stderr, done.stderr)
+    equal(os.listdir(folder), [])
 
 
 def an_interrupt_leaves_nothing_behind(daemon, folder):
@@ -78,5 +98,7 @@ if __name__ == '__main__':
       everything_is_counted_and_nothing_differs,
       the_table_shows_the_refusals,
       senseless_sizes_are_refused,
+      a_folder_that_will_not_do_is_told,
+      a_program_that_is_no_back_end_is_told,
       an_interrupt_leaves_nothing_behind,
   ])
