@@ -190,7 +190,7 @@ static void bytes_that_were_not_sent_are_zero(void **state)
 	struct fixture *f = *state;
 	struct raw raw = { .header = { VHU_FE_SET_VRING_ADDR, VHU_FLAG_VERSION, 40 } };
 	struct vhu_header header = { VHU_FE_GET_FEATURES, VHU_FLAG_VERSION, 0 };
-	static const unsigned char zeros[40];
+	static const uint64_t zeros;
 	struct message message;
 
 	memset(raw.payload, 0xa5, sizeof(raw.payload));
@@ -200,7 +200,7 @@ static void bytes_that_were_not_sent_are_zero(void **state)
 	assert_memory_equal(&message.payload, raw.payload, 40);
 	memset(&message, 0x5a, sizeof(message));
 	assert_int_equal(channel_recv(f->channel, &message), 1);
-	assert_memory_equal(&message.payload, zeros, sizeof(zeros));
+	assert_memory_equal(&message.payload, &zeros, sizeof(zeros));
 	assert_int_equal(message.fds[0], -1);
 }
 
