@@ -233,6 +233,22 @@ static void more_regions_than_a_table_has_need_slots(void **state)
 	tear_down(&f);
 }
 
+static void a_ring_that_is_only_enabled_is_no_obstacle(void **state)
+{
+	struct fake_config config;
+	struct fixture f;
+
+	set_up(&f, 0);
+	assert_int_equal(vhu_frontend_vring_enable(f.fake->frontend, 3, true), 0);
+	config = f.config;
+	config.queues = 3;
+	assert_int_equal(fake_reconnect(f.fake, &config), 0);
+	assert_int_equal(f.fake->kinds[VHU_FE_SET_VRING_ENABLE], 1);
+	assert_int_equal(fake_reconnect(f.fake, &f.config), 0);
+	assert_int_equal(f.fake->kinds[VHU_FE_SET_VRING_ENABLE], 2);
+	tear_down(&f);
+}
+
 /* A machine goes on, and may be reset, while there is no back-end. */
 static void what_is_taken_back_from_the_dead_is_not_the_next_ones(void **state)
 {
@@ -505,6 +521,7 @@ int main(void)
 		cmocka_unit_test(a_back_end_may_be_left),
 		cmocka_unit_test(one_that_offers_less_will_not_do_and_the_next_may),
 		cmocka_unit_test(more_regions_than_a_table_has_need_slots),
+		cmocka_unit_test(a_ring_that_is_only_enabled_is_no_obstacle),
 		cmocka_unit_test(what_is_taken_back_from_the_dead_is_not_the_next_ones),
 		cmocka_unit_test(a_ring_that_the_dead_made_nonsense_of_is_named),
 		cmocka_unit_test(E5_nobody_gets_between_what_is_told_once_more),
