@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,4 +81,57 @@ bool fd_peer_gone(int fd)
 	struct pollfd poller = { .fd = fd, .events = POLLRDHUP };
 
 	return poll(&poller, 1, 0) > 0;
+}
+
+int fd_wait(int fd, short events, int ms)
+{
+	struct pollfd poller = { .fd = fd, .events = events };
+	int n;
+
+	do {
+		n = poll(&poller, 1, ms);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n ? 0 : -ETIMEDOUT;
+}
+
+void fd_put_rights(struct msghdr *msg, const int *fds, unsigned n)
+{
+	struct cmsghdr *cmsg;
+
+	msg->msg_controllen = CMSG_SPACE(n * sizeof(int));
+	memset(msg->msg_control, 0, msg->msg_controllen);
+	cmsg = CMSG_FIRSTHDR(msg);
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(n * sizeof(int));
+	memcpy(CMSG_DATA(cmsg), fds, n * sizeof(int));
+}
+
+static bool take_some(const struct cmsghdr *cmsg, int *fds, unsigned *n, unsigned max)
+{
+	size_t came = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	bool fits = true;
+
+	for (size_t i = 0; i < came; i++) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
+		if (*n < max) {
+			fds[(*n)++] = fd;
+		} else {
+			fd_close(&fd);
+			fits = false;
+		}
+	}
+	return fits;
+}
+
+bool fd_take_rights(struct msghdr *msg, int *fds, unsigned *n, unsigned max)
+{
+	bool fits = !(msg->msg_flags & MSG_CTRUNC);
+
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg))
+		if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
+			fits &= take_some(cmsg, fds, n, max);
+	return fits;
 }

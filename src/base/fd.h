@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* File descriptors: closing, and the eventfds by which threads and guests wake each other. */
+/*
+ * File descriptors: closing, waiting, passing on, and the eventfds by which threads and
+ * guests wake each other.
+ */
 #ifndef BASE_FD_H
 #define BASE_FD_H
 
 #include <stdbool.h>
+
+struct msghdr;
 
 /* Closes *fd unless it is -1, and makes it -1. Keeps errno. */
 void fd_close(int *fd);
@@ -39,5 +44,18 @@ bool fd_is_anonymous(int fd);
  * the other end said last may still be there.
  */
 bool fd_peer_gone(int fd);
+
+/* Until one of poll()'s @events is there, @ms at the most. 0, -ETIMEDOUT or -errno. */
+int fd_wait(int fd, short events, int ms);
+
+/* Has sendmsg() pass on @n fds; @msg has CMSG_SPACE() of them as its control. */
+void fd_put_rights(struct msghdr *msg, const int *fds, unsigned n);
+
+/*
+ * Takes the fds that recvmsg() has brought: behind the *@n that are in @fds already, as
+ * long as there is room for @max of them; the others are closed. False: some did not
+ * fit here, or in what recvmsg() was given.
+ */
+bool fd_take_rights(struct msghdr *msg, int *fds, unsigned *n, unsigned max);
 
 #endif

@@ -33,33 +33,11 @@ void receiver_done(struct receiver *receiver)
 	message_close_fds(&receiver->incoming);
 }
 
-/* Keeps the fds of @cmsg; false, and what is too many closed, if they don't fit. */
-static bool take_rights(struct receiver *receiver, struct cmsghdr *cmsg)
-{
-	size_t n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-	bool fits = true;
-	int fd;
-
-	for (size_t i = 0; i < n; i++) {
-		memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
-		if (receiver->n_fds + receiver->incoming.n_fds < MESSAGE_FDS_MAX) {
-			receiver->fds[receiver->n_fds++] = fd;
-		} else {
-			fd_close(&fd);
-			fits = false;
-		}
-	}
-	return fits;
-}
-
+/* No more than one message may have, of which some may be claimed already. */
 static bool take_fds(struct receiver *receiver, struct msghdr *msg)
 {
-	bool fits = !(msg->msg_flags & MSG_CTRUNC);
-
-	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg))
-		if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
-			fits &= take_rights(receiver, cmsg);
-	return fits;
+	return fd_take_rights(msg, receiver->fds, &receiver->n_fds,
+	                      MESSAGE_FDS_MAX - receiver->incoming.n_fds);
 }
 
 /* Up to @size bytes to @to, and the fds that come with them. Bytes, 0 at the end, or -errno. */

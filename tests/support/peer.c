@@ -5,18 +5,8 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-static int wait_for(int fd, short events, int timeout_ms)
-{
-	struct pollfd poller = { .fd = fd, .events = events };
-	int n;
-
-	do {
-		n = poll(&poller, 1, timeout_ms);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n ? 0 : -ETIMEDOUT;
-}
+#include "base/fd.h"
 
 /* fds go with the first byte. */
 static int send_some(int fd, const char *bytes, size_t len, const int *fds, unsigned n_fds)
@@ -24,20 +14,14 @@ static int send_some(int fd, const char *bytes, size_t len, const int *fds, unsi
 	union {
 		char bytes[CMSG_SPACE(sizeof(int) * MESSAGE_FDS_MAX)];
 		struct cmsghdr align;
-	} control = { 0 };
+	} control;
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = len };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *cmsg;
 	ssize_t n;
 
 	if (n_fds) {
 		msg.msg_control = control.bytes;
-		msg.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
-		cmsg = CMSG_FIRSTHDR(&msg);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
-		memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * n_fds);
+		fd_put_rights(&msg, fds, n_fds);
 	}
 	do {
 		n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -51,7 +35,7 @@ static int send_all(int fd, const char *bytes, size_t len, const int *fds, unsig
 		int n = send_some(fd, bytes, len, fds, n_fds);
 
 		if (n == -EAGAIN)
-			n = wait_for(fd, POLLOUT, PEER_PATIENCE);
+			n = fd_wait(fd, POLLOUT, PEER_PATIENCE);
 		if (n < 0)
 			return n;
 		if (n > 0)
@@ -102,25 +86,6 @@ int peer_send_bytes(int fd, const void *bytes, size_t len)
 	return send_all(fd, bytes, len, NULL, 0);
 }
 
-static void take_fds(struct msghdr *msg, struct message *ret)
-{
-	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
-		size_t n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
-			if (ret->n_fds < MESSAGE_FDS_MAX)
-				ret->fds[ret->n_fds++] = fd;
-			else
-				close(fd);
-		}
-	}
-}
-
 static int recv_some(int fd, void *to, size_t len, struct message *ret)
 {
 	char control[CMSG_SPACE(sizeof(int) * MESSAGE_FDS_MAX)];
@@ -135,7 +100,7 @@ static int recv_some(int fd, void *to, size_t len, struct message *ret)
 		n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
 	if (n > 0)
-		take_fds(&msg, ret);
+		fd_take_rights(&msg, ret->fds, &ret->n_fds, MESSAGE_FDS_MAX);
 	return n < 0 ? -errno : n ? (int)n : -ENOTCONN;
 }
 
@@ -147,7 +112,7 @@ static int recv_all(int fd, void *to, size_t len, struct message *ret, int timeo
 		int n = recv_some(fd, at, len, ret);
 
 		if (n == -EAGAIN)
-			n = wait_for(fd, POLLIN, timeout_ms);
+			n = fd_wait(fd, POLLIN, timeout_ms);
 		if (n == -ECONNRESET)
 			n = -ENOTCONN;
 		if (n < 0)
@@ -193,7 +158,7 @@ bool peer_closed(int fd)
 {
 	char byte;
 
-	if (wait_for(fd, POLLIN, PEER_QUIET))
+	if (fd_wait(fd, POLLIN, PEER_QUIET))
 		return false;
 	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/fd.h"
 
@@ -19,13 +18,7 @@ void link_close(struct link *link)
 
 static int wait_for(const struct link *link, short events, int ms)
 {
-	struct pollfd poller = { .fd = link->fd, .events = events };
-	int n;
-
-	do {
-		n = poll(&poller, 1, trial_left(link->trial, ms));
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n ? 0 : -ETIMEDOUT;
+	return fd_wait(link->fd, events, trial_left(link->trial, ms));
 }
 
 bool link_readable(const struct link *link, int ms)
@@ -57,20 +50,14 @@ static int send_some(int fd, const struct bytes *bytes)
 	union {
 		char bytes[CMSG_SPACE(sizeof(int) * MESSAGE_FDS_MAX)];
 		struct cmsghdr align;
-	} control = { 0 };
+	} control;
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes->at, .iov_len = bytes->len };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *cmsg;
 	ssize_t n;
 
 	if (bytes->n_fds) {
 		msg.msg_control = control.bytes;
-		msg.msg_controllen = CMSG_SPACE(sizeof(int) * bytes->n_fds);
-		cmsg = CMSG_FIRSTHDR(&msg);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int) * bytes->n_fds);
-		memcpy(CMSG_DATA(cmsg), bytes->fds, sizeof(int) * bytes->n_fds);
+		fd_put_rights(&msg, bytes->fds, bytes->n_fds);
 	}
 	n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 	return n < 0 ? -errno : (int)n;
@@ -145,25 +132,6 @@ int link_try_send(struct link *link, const struct message *message)
 	return 0;
 }
 
-static void take_fds(struct msghdr *msg, struct message *ret)
-{
-	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
-		size_t n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
-			if (ret->n_fds < MESSAGE_FDS_MAX)
-				ret->fds[ret->n_fds++] = fd;
-			else
-				close(fd);
-		}
-	}
-}
-
 static int recv_some(int fd, void *to, size_t len, struct message *ret)
 {
 	char control[CMSG_SPACE(sizeof(int) * MESSAGE_FDS_MAX)];
@@ -175,7 +143,7 @@ static int recv_some(int fd, void *to, size_t len, struct message *ret)
 	ssize_t n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 
 	if (n > 0)
-		take_fds(&msg, ret);
+		fd_take_rights(&msg, ret->fds, &ret->n_fds, MESSAGE_FDS_MAX);
 	return n < 0 ? -errno : n ? (int)n : -ENOTCONN;
 }
 
