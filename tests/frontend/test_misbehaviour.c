@@ -2,8 +2,8 @@
 /*
  * The whole life of a front-end against a back-end that behaves, but for one
  * message: each message of that life, and each way to misbehave at it. No call waits
- * longer than the time-out, no call says anything but what it may, and nothing is
- * left behind.
+ * longer than the time-out, no call says anything but what it may, nothing is left
+ * behind, and another back-end will do in its place.
  */
 #include <errno.h>
 #include <linux/virtio_config.h>
@@ -217,6 +217,72 @@ static int reply_behind(struct fake *fake, const struct message *request)
 	return peer_reply_u64(fake->main, request, 0);
 }
 
+/* With a request that has none, and with one that is no request of any feature. */
+static int fds_behind(struct fake *fake, const struct message *request)
+{
+	static const uint32_t numbers[] = { VHU_BE_IOTLB_MSG, VHU_BE_VRING_HOST_NOTIFIER_MSG };
+	struct message message;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(numbers) && fake->back >= 0; i++) {
+		message_init(&message, numbers[i]);
+		message.header.flags = ASK_FLAGS;
+		message.header.size = i ? sizeof(message.payload.area)
+		                        : sizeof(message.payload.iotlb);
+		message.payload.iotlb.iova = IOVA;
+		message.payload.iotlb.perm = 1;
+		message.payload.iotlb.type = VHU_IOTLB_MISS;
+		for (message.n_fds = 0; message.n_fds < (i ? 1 : MESSAGE_FDS_MAX); message.n_fds++)
+			message.fds[message.n_fds] = fake->main;
+		peer_send(fake->back, &message);
+	}
+	return peer_reply_u64(fake->main, request, 0);
+}
+
+static int half_a_miss(struct fake *fake, const struct message *request)
+{
+	const struct vhu_header header = { VHU_BE_IOTLB_MSG, ASK_FLAGS, 32 };
+
+	if (fake->back >= 0)
+		peer_send_bytes(fake->back, &header, sizeof(header));
+	return peer_reply_u64(fake->main, request, 0);
+}
+
+static int half_a_miss_and_death(struct fake *fake, const struct message *request)
+{
+	half_a_miss(fake, request);
+	if (fake->back >= 0)
+		shutdown(fake->back, SHUT_RDWR);
+	return 0;
+}
+
+/* Never in as much as a time-out, and never to the end. */
+static int drip(struct fake *fake, const struct message *request)
+{
+	const struct vhu_header header = { request->header.request, REPLY_FLAGS, 8 };
+
+	for (unsigned i = 0; i < sizeof(header); i++) {
+		if (peer_send_bytes(fake->main, (const char *)&header + i, 1))
+			break;
+		nanosleep(&(struct timespec){ .tv_nsec = TIMEOUT_MS * 1000000 / 5 }, NULL);
+	}
+	return 0;
+}
+
+/* It can still be told things. */
+static int silence_for_ever(struct fake *fake, const struct message *request)
+{
+	shutdown(fake->main, SHUT_WR);
+	return 0;
+}
+
+/* It can still say things. */
+static int deafness(struct fake *fake, const struct message *request)
+{
+	peer_reply_u64(fake->main, request, 0);
+	shutdown(fake->main, SHUT_RD);
+	return 0;
+}
+
 /* More than there is room for, and none of the replies is read. */
 static int flood(struct fake *fake, const struct message *request)
 {
@@ -259,6 +325,12 @@ static const struct {
 	{ "nonsense on the back-channel", nonsense },
 	{ "garbage on the back-channel", garbage_behind },
 	{ "a reply on the back-channel", reply_behind },
+	{ "fds on the back-channel", fds_behind },
+	{ "half a miss", half_a_miss },
+	{ "half a miss, and death of the back-channel", half_a_miss_and_death },
+	{ "a reply that drips", drip },
+	{ "silence for ever", silence_for_ever },
+	{ "deafness", deafness },
 	{ "a flood of misses", flood },
 	{ "a flood of notices", flood_of_notices },
 };
@@ -417,6 +489,25 @@ static void never(void *opaque)
 	++*(unsigned *)opaque;
 }
 
+/* What the first had, or was last believed to have, means nothing to the next. */
+static void live_on(struct fake *fake, struct scene *scene)
+{
+	struct fake_config config = fake->config;
+	uint8_t status;
+	int error;
+
+	config.script = NULL;
+	config.beside = NULL;
+	fake_set_timeout(fake, PEER_PATIENCE);
+	assert_int_equal(fake_reconnect(fake, &config), 0);
+	assert_int_equal(vhu_iommu_exposed(scene->iommu), 0);
+	error = vhu_frontend_negotiate(fake->frontend);
+	assert_true(error == 0 || error == -EISCONN);
+	assert_int_equal(vhu_frontend_set_features(fake->frontend, PLATFORM), 0);
+	assert_int_equal(vhu_frontend_get_status(fake->frontend, &status), 0);
+	assert_int_equal(fake->kinds[VHU_FE_SET_VRING_KICK], 0);
+}
+
 /* Messages the back-end got. */
 static unsigned live(fake_script *script, unsigned at)
 {
@@ -425,7 +516,7 @@ static unsigned live(fake_script *script, unsigned at)
 	struct fake_config config = fake_full;
 	struct scene scene = { 0 };
 	struct fake *fake;
-	unsigned lost = 0;
+	unsigned lost = 0, n;
 
 	atomic_store(&messages, 0);
 	assert_int_equal(vhu_iommu_new(&iommu, &scene.iommu), 0);
@@ -450,10 +541,12 @@ static unsigned live(fake_script *script, unsigned at)
 		assert_int_equal(lost, 0);
 		assert_int_equal(vhu_iommu_exposed(scene.iommu), 0);
 	}
+	n = atomic_load(&messages);
+	live_on(fake, &scene);
 	fake_free(fake);
 	vhu_iommu_free(scene.iommu);
 	vhu_guestmem_free(scene.mem);
-	return atomic_load(&messages);
+	return n;
 }
 
 static void E3_no_misbehaviour_at_any_message_does_harm(void **state)
