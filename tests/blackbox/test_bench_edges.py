@@ -105,6 +105,8 @@ def more_memory_than_there_is_is_not_taken(daemon, folder):
   with process:
     complains(run(daemon, path, '--iodepth=1024', '--bs=4M', '--num-queues=64'), FAULT,
               '--iodepth=1024', '--bs=4M', 'MiB', 'give less')
+    if 'a build with a sanitizer' in process.log():
+      return  # which needs addresses without end
     def bound():
       resource.setrlimit(resource.RLIMIT_AS, (200 << 20, 200 << 20))
     complains(run(daemon, path, '--iodepth=512', '--bs=1M', preexec_fn=bound), FAULT,
