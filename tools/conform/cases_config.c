@@ -130,8 +130,7 @@ static void set_beyond_the_end(struct front *f)
 	struct message message = msg_config(VHU_FE_SET_CONFIG, 250, 64, 0);
 
 	open_plain(f);
-	expect_refused(f, &message);
-	expect_serves_anew(f);
+	expect_refused_and_serves(f, &message);
 }
 
 static void capacity_is_not_written(struct front *f)

@@ -3,15 +3,22 @@
 #include "hostile.h"
 #include "suite_backend.h"
 
+/* A request whose data, to be written, is @len bytes at @addr. */
+static void show_data(struct front *f, struct ring *ring, const struct span *header, uint64_t addr,
+                      uint32_t len)
+{
+	ring_desc(ring, 0, header->addr, header->len, DESC_NEXT, 1);
+	ring_desc(ring, 1, addr, len, DESC_NEXT | DESC_WRITE, 2);
+	ring_desc(ring, 2, header->addr, 1, DESC_WRITE, 0);
+	hostile_show(f, 0);
+}
+
 static void address_in_no_memory(struct front *f)
 {
 	struct ring *ring = hostile_begin(f, false);
 	struct span h = hostile_header(f);
 
-	ring_desc(ring, 0, h.addr, h.len, DESC_NEXT, 1);
-	ring_desc(ring, 1, HOSTILE_FAR, 4096, DESC_NEXT | DESC_WRITE, 2);
-	ring_desc(ring, 2, h.addr, 1, DESC_WRITE, 0);
-	hostile_show(f, 0);
+	show_data(f, ring, &h, HOSTILE_FAR, 4096);
 }
 
 static void header_in_no_memory(struct front *f)
@@ -31,10 +38,7 @@ static void buffer_over_the_end_of_memory(struct front *f)
 	const struct ram_region *region = &f->ram.regions[1];
 	uint64_t last = region->gpa + region->size - 512;
 
-	ring_desc(ring, 0, h.addr, h.len, DESC_NEXT, 1);
-	ring_desc(ring, 1, last, 4096, DESC_NEXT | DESC_WRITE, 2);
-	ring_desc(ring, 2, h.addr, 1, DESC_WRITE, 0);
-	hostile_show(f, 0);
+	show_data(f, ring, &h, last, 4096);
 }
 
 static void length_that_wraps(struct front *f)
@@ -42,10 +46,7 @@ static void length_that_wraps(struct front *f)
 	struct ring *ring = hostile_begin(f, false);
 	struct span h = hostile_header(f);
 
-	ring_desc(ring, 0, h.addr, h.len, DESC_NEXT, 1);
-	ring_desc(ring, 1, UINT64_MAX - 511, 4096, DESC_NEXT | DESC_WRITE, 2);
-	ring_desc(ring, 2, h.addr, 1, DESC_WRITE, 0);
-	hostile_show(f, 0);
+	show_data(f, ring, &h, UINT64_MAX - 511, 4096);
 }
 
 static void length_of_four_gib(struct front *f)
@@ -53,10 +54,7 @@ static void length_of_four_gib(struct front *f)
 	struct ring *ring = hostile_begin(f, false);
 	struct span h = hostile_header(f);
 
-	ring_desc(ring, 0, h.addr, h.len, DESC_NEXT, 1);
-	ring_desc(ring, 1, h.addr, UINT32_MAX, DESC_NEXT | DESC_WRITE, 2);
-	ring_desc(ring, 2, h.addr, 1, DESC_WRITE, 0);
-	hostile_show(f, 0);
+	show_data(f, ring, &h, h.addr, UINT32_MAX);
 }
 
 static void lengths_that_sum_beyond_32_bits(struct front *f)
@@ -86,10 +84,7 @@ static void data_that_is_the_ring(struct front *f)
 	struct ring *ring = hostile_begin(f, false);
 	struct span h = hostile_header(f);
 
-	ring_desc(ring, 0, h.addr, h.len, DESC_NEXT, 1);
-	ring_desc(ring, 1, ring->desc_addr, 4096, DESC_NEXT | DESC_WRITE, 2);
-	ring_desc(ring, 2, h.addr, 1, DESC_WRITE, 0);
-	hostile_show(f, 0);
+	show_data(f, ring, &h, ring->desc_addr, 4096);
 }
 
 static void data_that_is_the_used_ring(struct front *f)
@@ -97,10 +92,7 @@ static void data_that_is_the_used_ring(struct front *f)
 	struct ring *ring = hostile_begin(f, false);
 	struct span h = hostile_header(f);
 
-	ring_desc(ring, 0, h.addr, h.len, DESC_NEXT, 1);
-	ring_desc(ring, 1, ring->used_addr, 512, DESC_NEXT | DESC_WRITE, 2);
-	ring_desc(ring, 2, h.addr, 1, DESC_WRITE, 0);
-	hostile_show(f, 0);
+	show_data(f, ring, &h, ring->used_addr, 512);
 }
 
 static const struct conform_case cases[] = {

@@ -14,6 +14,13 @@ static struct span unmapped_page(struct front *f)
 	return front_span(f, &(struct span_setup){ .len = WORK_BYTES, .unmapped = true });
 }
 
+/* A device that works, and a page that is refused to it. */
+static struct span start_with_unmapped(struct front *f)
+{
+	work_start(f);
+	return unmapped_page(f);
+}
+
 static void map_at(struct front *f, const struct span *span, uint8_t perm)
 {
 	front_unmap(f, span->addr, RAM_PAGE);
@@ -23,10 +30,8 @@ static void map_at(struct front *f, const struct span *span, uint8_t perm)
 
 static void refused_read(struct front *f)
 {
-	struct span data;
+	struct span data = start_with_unmapped(f);
 
-	work_start(f);
-	data = unmapped_page(f);
 	work_out(f, &data, 1);
 	work_expect_failed(f);
 	work_expect_works(f);
@@ -34,10 +39,8 @@ static void refused_read(struct front *f)
 
 static void refused_write(struct front *f)
 {
-	struct span data;
+	struct span data = start_with_unmapped(f);
 
-	work_start(f);
-	data = unmapped_page(f);
 	front_fill(f, &data, 0x5a);
 	work_in(f, &data, 1);
 	work_nudge(f);
@@ -67,10 +70,8 @@ static void one_of_several(struct front *f)
 /* What was refused is not remembered: the driver may map it later. */
 static void refused_and_mapped_later(struct front *f)
 {
-	struct span data;
+	struct span data = start_with_unmapped(f);
 
-	work_start(f);
-	data = unmapped_page(f);
 	work_out(f, &data, 1);
 	work_expect_failed(f);
 	map_at(f, &data, PERM_RW);
@@ -89,20 +90,24 @@ static enum front_answer say_done(struct front *f, const struct front_miss *miss
 	return ANSWER_DONE;
 }
 
-static void zero_and_no_update(struct front *f)
+/* An out whose misses are answered by @answer, which counts them. */
+static void fails_by(struct front *f,
+                     enum front_answer (*answer)(struct front *f, const struct front_miss *miss))
 {
-	struct span data;
-	unsigned from;
+	struct span data = start_with_unmapped(f);
+	unsigned from = f->n_misses;
 
-	work_start(f);
-	data = unmapped_page(f);
-	from = f->n_misses;
 	f->opaque = &from;
-	f->on_miss = say_done;
+	f->on_miss = answer;
 	work_out(f, &data, 1);
 	work_expect_failed(f);
 	f->on_miss = NULL;
 	work_expect_works(f);
+}
+
+static void zero_and_no_update(struct front *f)
+{
+	fails_by(f, say_done);
 }
 
 static enum front_answer give_the_page_behind(struct front *f, const struct front_miss *miss)
@@ -114,26 +119,13 @@ static enum front_answer give_the_page_behind(struct front *f, const struct fron
 
 static void not_covering(struct front *f)
 {
-	struct span data;
-	unsigned from;
-
-	work_start(f);
-	data = unmapped_page(f);
-	from = f->n_misses;
-	f->opaque = &from;
-	f->on_miss = give_the_page_behind;
-	work_out(f, &data, 1);
-	work_expect_failed(f);
-	f->on_miss = NULL;
-	work_expect_works(f);
+	fails_by(f, give_the_page_behind);
 }
 
 static void read_only_is_not_written(struct front *f)
 {
-	struct span data;
+	struct span data = start_with_unmapped(f);
 
-	work_start(f);
-	data = unmapped_page(f);
 	map_at(f, &data, PERM_R);
 	work_expect_reads(f, &data, 1);
 	front_fill(f, &data, 0x5a);
@@ -154,12 +146,9 @@ static enum front_answer give_read_only(struct front *f, const struct front_miss
 /* The answer to a wish to write is one that allows to read: it can be no better. */
 static void too_little_permission(struct front *f)
 {
-	struct span data;
-	unsigned from;
+	struct span data = start_with_unmapped(f);
+	unsigned from = f->n_misses;
 
-	work_start(f);
-	data = unmapped_page(f);
-	from = f->n_misses;
 	f->opaque = &from;
 	work_in(f, &data, 1);
 	from = f->n_misses;
@@ -176,10 +165,8 @@ static void too_little_permission(struct front *f)
 /* Each answer has what was asked for. */
 static void upgrade(struct front *f)
 {
-	struct span data;
+	struct span data = start_with_unmapped(f);
 
-	work_start(f);
-	data = unmapped_page(f);
 	map_at(f, &data, PERM_R);
 	front_pattern(&data, 9);
 	work_expect_reads(f, &data, 1);
@@ -192,11 +179,9 @@ static void upgrade(struct front *f)
 
 static void upgrade_storm(struct front *f)
 {
-	struct span data;
+	struct span data = start_with_unmapped(f);
 	unsigned from, n;
 
-	work_start(f);
-	data = unmapped_page(f);
 	map_at(f, &data, PERM_R);
 	work_expect_reads(f, &data, 1);
 	map_at(f, &data, PERM_RW);
@@ -212,10 +197,8 @@ static void upgrade_storm(struct front *f)
 
 static void upgrade_by_way_of_invalidate(struct front *f)
 {
-	struct span data;
+	struct span data = start_with_unmapped(f);
 
-	work_start(f);
-	data = unmapped_page(f);
 	map_at(f, &data, PERM_R);
 	front_pattern(&data, 10);
 	work_expect_reads(f, &data, 1);
@@ -226,25 +209,18 @@ static void upgrade_by_way_of_invalidate(struct front *f)
 
 static void write_only(struct front *f)
 {
-	struct span data;
+	struct span data = start_with_unmapped(f);
 
-	work_start(f);
-	data = unmapped_page(f);
 	map_at(f, &data, PERM_W);
 	work_expect_writes(f, &data, 1);
 }
 
 static void shown_behind_the_reply(struct front *f)
 {
-	struct span data;
+	struct span data = work_start_page(f);
 	unsigned from;
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
-	from = f->n_misses;
-	f->on_miss = work_hold;
-	work_out(f, &data, 1);
-	work_await(f, from + 1, (int)f->trial->patience_ms);
+	from = work_out_held(f, &data, 1, 1, (int)f->trial->patience_ms);
 	EXPECT(f, f->n_misses > from, "a miss");
 	if (!(f->misses[from].header.flags & VHU_FLAG_NEED_REPLY))
 		trial_skip(f->trial, "its misses want no replies");
@@ -259,10 +235,8 @@ static void shown_behind_the_reply(struct front *f)
 static void refused_status(struct front *f)
 {
 	struct blk_request request;
-	struct span data;
+	struct span data = work_start_page(f);
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
 	request = blk_request(f);
 	front_unmap(f, request.status.addr, RAM_PAGE);
 	blk_submit(f, 0, &request, VIRTIO_BLK_T_IN, 0, &data, 1);
@@ -306,18 +280,13 @@ static void unasked_reply(struct front *f)
 	work_expect_works(f);
 }
 
-#define NEEDS_DATA                                                         \
-	{                                                                  \
-		.features = FRONT_IOMMU, .device = DEVICE_IO, .echo = true \
-	}
-
 static const struct conform_case cases[] = {
 	{
 		.id = "iotlb-answer.refused-read",
 		.title = "a request whose data is refused fails, and the queue goes on",
 		.rule = "S4",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = refused_read,
 		.explain = "How does a back-end that caches no invalid entries tell an "
 			   "access failure from a miss? By the reply, which it asks for. "
@@ -329,7 +298,7 @@ static const struct conform_case cases[] = {
 		.title = "what is refused is not written",
 		.rule = "vhost-user: IOMMU support; S4",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = refused_write,
 	},
 	{
@@ -337,7 +306,7 @@ static const struct conform_case cases[] = {
 		.title = "one request of four is refused its data, the others are done",
 		.rule = "S4",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = one_of_several,
 	},
 	{
@@ -345,7 +314,7 @@ static const struct conform_case cases[] = {
 		.title = "a page that was refused once is asked for again",
 		.rule = "vhost-user: IOMMU support; S4",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = refused_and_mapped_later,
 		.explain = "Refusals are not remembered: the driver maps the page and "
 			   "tries again.",
@@ -355,7 +324,7 @@ static const struct conform_case cases[] = {
 		.title = "success without an update: the request fails after a few misses",
 		.rule = "S4",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = zero_and_no_update,
 	},
 	{
@@ -363,7 +332,7 @@ static const struct conform_case cases[] = {
 		.title = "an update of the page behind: the request fails after a few misses",
 		.rule = "S4",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = not_covering,
 	},
 	{
@@ -371,7 +340,7 @@ static const struct conform_case cases[] = {
 		.title = "what was granted for reading is not written",
 		.rule = "vhost-user: IOTLB message (permissions)",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = read_only_is_not_written,
 	},
 	{
@@ -379,7 +348,7 @@ static const struct conform_case cases[] = {
 		.title = "a permission that does not suffice is no reason to ask for ever",
 		.rule = "S4",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = too_little_permission,
 		.explain = "A front-end that has no better answer gives the same each "
 			   "time. A back-end that asks until it likes the answer keeps "
@@ -391,7 +360,7 @@ static const struct conform_case cases[] = {
 			 "that is granted",
 		.rule = "vhost-user: IOMMU support (miss events)",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = upgrade,
 		.explain = "The page is read, and granted for that; then it is to be "
 			   "written, is asked for, and granted for that, with no "
@@ -404,7 +373,7 @@ static const struct conform_case cases[] = {
 		.title = "and asked for a few times at most",
 		.rule = "U2, S4",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = upgrade_storm,
 	},
 	{
@@ -412,7 +381,7 @@ static const struct conform_case cases[] = {
 		.title = "the same with an INVALIDATE between",
 		.rule = "vhost-user: IOMMU support (miss events)",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = upgrade_by_way_of_invalidate,
 	},
 	{
@@ -420,7 +389,7 @@ static const struct conform_case cases[] = {
 		.title = "what is written needs no permission to read",
 		.rule = "virtio 1.2, 2.7.5.1; S4",
 		.level = LEVEL_SHOULD,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = write_only,
 		.explain = "Drivers map what they receive for writing only, and IOMMUs "
 			   "know the difference.",
@@ -430,7 +399,7 @@ static const struct conform_case cases[] = {
 		.title = "a request is not shown as used while its miss has no reply",
 		.rule = "S10",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = shown_behind_the_reply,
 		.explain = "The front-end is still at work at the miss; if the driver "
 			   "learns that the request is done it unmaps the page, and the "
@@ -452,7 +421,7 @@ static const struct conform_case cases[] = {
 		.title = "a request whose indirect table is refused is never shown as used",
 		.rule = "S4b",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = refused_table,
 	},
 	{
@@ -460,7 +429,7 @@ static const struct conform_case cases[] = {
 		.title = "replies to misses that were never sent kill nobody",
 		.rule = "vhost-user: Back-end communication; S9",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = unasked_reply,
 	},
 };

@@ -153,10 +153,6 @@ static void small_scattered_entries(struct front *f)
 	expect_canaries(f);
 }
 
-#define NEEDS_DATA                                                         \
-	{                                                                  \
-		.features = FRONT_IOMMU, .device = DEVICE_IO, .echo = true \
-	}
 #define RULE "vhost-user: Memory access, IOMMU support"
 
 static const struct conform_case cases[] = {
@@ -165,7 +161,7 @@ static const struct conform_case cases[] = {
 		.title = "data over a border of pages that are adjacent in memory, too",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = adjacent_pages,
 	},
 	{
@@ -173,7 +169,7 @@ static const struct conform_case cases[] = {
 		.title = "data over a border of pages is read from both of them",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = reads_over_a_border,
 		.explain = "Two pages follow each other in I/O virtual addresses and do not in "
 			   "memory. Who looks up the first and goes on from its pointer reads "
@@ -185,7 +181,7 @@ static const struct conform_case cases[] = {
 		.title = "data over a border of pages is written to both of them, and nowhere else",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = writes_over_a_border,
 		.explain = "The same with what the device writes: what lies behind the first page "
 			   "in memory is overwritten.",
@@ -195,7 +191,7 @@ static const struct conform_case cases[] = {
 		.title = "the same where both pages were told before they are needed",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = pushed_pages,
 	},
 	{
@@ -203,7 +199,7 @@ static const struct conform_case cases[] = {
 		.title = "one descriptor of 3 KiB over a border of pages",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = one_border_after_the_other,
 	},
 	{
@@ -219,7 +215,7 @@ static const struct conform_case cases[] = {
 		.title = "a request's header over a border of pages",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = header_over_a_border,
 	},
 	{
@@ -227,7 +223,7 @@ static const struct conform_case cases[] = {
 		.title = "translations of 128 bytes each",
 		.rule = "vhost-user: IOTLB message (any size); U3",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = small_entries,
 		.explain = "Nothing says that translations are of whole pages; IOMMUs of hardware "
 			   "have them so, and a front-end whose regions begin within one sends "
@@ -238,7 +234,7 @@ static const struct conform_case cases[] = {
 		.title = "translations of 128 bytes each that are not adjacent in memory",
 		.rule = "vhost-user: IOTLB message (any size); U3",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = small_scattered_entries,
 	},
 };

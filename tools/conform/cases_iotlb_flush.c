@@ -16,10 +16,8 @@ struct spelling {
 
 static struct span known_page(struct front *f)
 {
-	struct span data;
+	struct span data = work_start_page(f);
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
 	work_expect_reads(f, &data, 1);
 	work_expect_writes(f, &data, 1);
 	return data;
@@ -98,26 +96,28 @@ static void expect_all_forgotten(struct front *f, const struct span *data)
 }
 
 /* It can't be meant as it stands: it is refused, or understood as the end of the space. */
+static void expect_refused_or_all(struct front *f, const struct span *data, uint64_t iova,
+                                  uint64_t size)
+{
+	if (front_invalidate(f, iova, size))
+		NOTE(f, "it is refused");
+	else
+		expect_all_forgotten(f, data);
+	work_expect_works(f);
+}
+
 static void wraps(struct front *f)
 {
 	struct span data = known_page(f);
 
-	if (front_invalidate(f, RAM_PAGE, UINT64_MAX))
-		NOTE(f, "it is refused");
-	else
-		expect_all_forgotten(f, &data);
-	work_expect_works(f);
+	expect_refused_or_all(f, &data, RAM_PAGE, UINT64_MAX);
 }
 
 static void wraps_behind(struct front *f)
 {
 	struct span data = known_page(f);
 
-	if (front_invalidate(f, data.addr, 0 - data.addr + RAM_PAGE))
-		NOTE(f, "it is refused");
-	else
-		expect_all_forgotten(f, &data);
-	work_expect_works(f);
+	expect_refused_or_all(f, &data, data.addr, 0 - data.addr + RAM_PAGE);
 }
 
 static void size_0_elsewhere(struct front *f)
@@ -182,10 +182,6 @@ static void under_live_requests(struct front *f)
 	}
 }
 
-#define NEEDS_DATA                                                         \
-	{                                                                  \
-		.features = FRONT_IOMMU, .device = DEVICE_IO, .echo = true \
-	}
 #define RULE "vhost-user: IOMMU support (invalidation events); I1"
 
 static const struct conform_case cases[] = {
@@ -194,7 +190,7 @@ static const struct conform_case cases[] = {
 		.title = "[0, 2^64-1) is a flush",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = by_all_ones,
 	},
 	{
@@ -202,7 +198,7 @@ static const struct conform_case cases[] = {
 		.title = "two ranges around 0xfee00000 are a flush: the last ends at 2^64",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = around_interrupts,
 		.explain = "This is how QEMU flushes a whole domain of an Intel IOMMU. Start and "
 			   "size of the second range add up to 2^64, which is 0 in 64 bits: who "
@@ -214,7 +210,7 @@ static const struct conform_case cases[] = {
 		.title = "size 0 at address 0 is a flush",
 		.rule = "I1",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = by_size_0,
 		.explain = "A range of 2^64 bytes has no size in 64 bits but this one.",
 	},
@@ -223,7 +219,7 @@ static const struct conform_case cases[] = {
 		.title = "[0, 2^48) is a flush",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = by_48_bits,
 	},
 	{
@@ -231,7 +227,7 @@ static const struct conform_case cases[] = {
 		.title = "[0, 2^63) and [2^63, 2^64) are a flush",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = by_halves,
 	},
 	{
@@ -239,7 +235,7 @@ static const struct conform_case cases[] = {
 		.title = "[1, 2^64) takes away all but the first byte",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = to_the_last_but_one,
 	},
 	{
@@ -248,7 +244,7 @@ static const struct conform_case cases[] = {
 			"a range that wraps is refused or understood, not acknowledged and ignored",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = wraps,
 		.explain = "What comes of 0x1000 + (2^64-1) is silent in the specification. An "
 			   "acknowledgement of success is not: nothing of the range may be used "
@@ -259,7 +255,7 @@ static const struct conform_case cases[] = {
 		.title = "the same of a range that begins at what is in use",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = wraps_behind,
 	},
 	{
@@ -267,7 +263,7 @@ static const struct conform_case cases[] = {
 		.title = "size 0 at another address is refused and takes nothing away",
 		.rule = "I1",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = size_0_elsewhere,
 	},
 	{
@@ -275,7 +271,7 @@ static const struct conform_case cases[] = {
 		.title = "behind a flush each page is asked for again",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = everything_is_asked_again,
 	},
 	{
@@ -283,7 +279,7 @@ static const struct conform_case cases[] = {
 		.title = "behind a flush rings are translated again when there is work",
 		.rule = "vhost-user: IOMMU support (miss events); S7",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = rings_come_back,
 		.explain =
 			"A flush takes the rings' own pages, too. Whoever lets go of a ring then "
@@ -294,7 +290,7 @@ static const struct conform_case cases[] = {
 		.title = "requests that are under way survive a flush, 50 times",
 		.rule = "vhost-user: IOMMU support; I3",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.seconds = 20,
 		.backend = under_live_requests,
 		.explain = "A guest in lazy mode flushes its domain while it has requests out. "

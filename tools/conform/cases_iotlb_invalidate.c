@@ -165,11 +165,9 @@ static void unknown_range(struct front *f)
 
 static void while_a_miss_is_unanswered(struct front *f)
 {
-	struct span data, moved;
+	struct span data = work_start_page(f), moved;
 	unsigned from;
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
 	front_pattern(&data, 31);
 	f->on_miss = work_hold;
 	from = f->n_misses;
@@ -206,10 +204,8 @@ static void storm(struct front *f)
 {
 	const struct message message = msg_invalidate(UINT64_C(0x7f0000000000), RAM_PAGE);
 	struct message asking = message;
-	struct span data;
+	struct span data = work_start_page(f);
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
 	asking.header.flags |= VHU_FLAG_NEED_REPLY;
 	NOTE(f, "%u INVALIDATEs, 16 at a time, while data moves", STORM);
 	trial_mute(f->trial);
@@ -229,10 +225,6 @@ static void storm(struct front *f)
 	work_expect_works(f);
 }
 
-#define NEEDS_DATA                                                         \
-	{                                                                  \
-		.features = FRONT_IOMMU, .device = DEVICE_IO, .echo = true \
-	}
 #define RULE "vhost-user: IOMMU support (invalidation events); I1"
 
 static const struct conform_case cases[] = {
@@ -241,7 +233,7 @@ static const struct conform_case cases[] = {
 		.title = "a page that was invalidated is used where it is mapped next",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = one_page,
 	},
 	{
@@ -249,7 +241,7 @@ static const struct conform_case cases[] = {
 		.title = "no other page is asked for again than those that were invalidated",
 		.rule = RULE,
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = only_the_range,
 		.explain = "To forget more than is asked is harmless for correctness. It costs a "
 			   "miss of whatever else is in use, with each unmapped buffer.",
@@ -259,7 +251,7 @@ static const struct conform_case cases[] = {
 		.title = "one page out of the middle of a translation of eight",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = middle_of_an_entry,
 		.explain = "Front-ends answer misses by whole leaves of a page table and "
 			   "invalidate what the guest unmaps.",
@@ -269,7 +261,7 @@ static const struct conform_case cases[] = {
 		.title = "the first and the last page of a translation of eight",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = begin_and_end_of_an_entry,
 	},
 	{
@@ -277,7 +269,7 @@ static const struct conform_case cases[] = {
 		.title = "a single byte out of what a request needs",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = one_byte,
 	},
 	{
@@ -285,7 +277,7 @@ static const struct conform_case cases[] = {
 		.title = "a range from the middle of one translation into another",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = across_entries,
 	},
 	{
@@ -293,7 +285,7 @@ static const struct conform_case cases[] = {
 		.title = "what is not known is invalidated, too, as often as somebody likes",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = unknown_range,
 	},
 	{
@@ -301,7 +293,7 @@ static const struct conform_case cases[] = {
 		.title = "INVALIDATE of a page that is being asked for is acknowledged at once",
 		.rule = "vhost-user: IOMMU support; I3, S5",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = while_a_miss_is_unanswered,
 		.explain = "QEMU serves no miss while it waits for the acknowledgement: who waits "
 			   "for the miss before it acknowledges, waits for ever.",
@@ -311,7 +303,7 @@ static const struct conform_case cases[] = {
 		.title = "what was invalidated and is refused now is not written",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = nothing_is_used_afterwards,
 	},
 	{
@@ -319,7 +311,7 @@ static const struct conform_case cases[] = {
 		.title = "3000 INVALIDATEs, several under way at a time",
 		.rule = "vhost-user: IOMMU support; I3",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.seconds = 20,
 		.backend = storm,
 	},

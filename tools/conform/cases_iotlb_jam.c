@@ -137,18 +137,13 @@ static void update_is_enough(struct front *f)
 	work_expect_works(f);
 }
 
-#define NEEDS_DATA                                                         \
-	{                                                                  \
-		.features = FRONT_IOMMU, .device = DEVICE_IO, .echo = true \
-	}
-
 static const struct conform_case cases[] = {
 	{
 		.id = "iotlb-jam.get-features",
 		.title = "GET_FEATURES is answered",
 		.rule = "S5",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = features,
 	},
 	{
@@ -156,7 +151,7 @@ static const struct conform_case cases[] = {
 		.title = "INVALIDATE of another page is acknowledged",
 		.rule = "S5, I3",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = invalidate,
 		.explain = "A front-end that waits for this reply serves no miss "
 			   "meanwhile, and QEMU is one. Who replies only when its miss "
@@ -167,7 +162,7 @@ static const struct conform_case cases[] = {
 		.title = "UPDATE is acknowledged",
 		.rule = "S5",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = update,
 		.explain = "A front-end that waits for this reply serves no miss "
 			   "meanwhile, and QEMU is one. Who replies only when its miss "
@@ -178,7 +173,7 @@ static const struct conform_case cases[] = {
 		.title = "INVALIDATE of a page of the ring's descriptors is acknowledged",
 		.rule = "S5, I3",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = ring_page,
 		.explain = "A front-end that waits for this reply serves no miss "
 			   "meanwhile, and QEMU is one. Who replies only when its miss "
@@ -189,7 +184,7 @@ static const struct conform_case cases[] = {
 		.title = "INVALIDATE of a page of its used ring is acknowledged",
 		.rule = "S5, I3",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = used_page,
 		.explain = "A front-end that waits for this reply serves no miss "
 			   "meanwhile, and QEMU is one. Who replies only when its miss "
@@ -200,7 +195,7 @@ static const struct conform_case cases[] = {
 		.title = "a flush is acknowledged",
 		.rule = "S5, I3",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = flush,
 		.explain = "A front-end that waits for this reply serves no miss "
 			   "meanwhile, and QEMU is one. Who replies only when its miss "
@@ -211,7 +206,7 @@ static const struct conform_case cases[] = {
 		.title = "GET_VRING_BASE is answered",
 		.rule = "S5",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = stop,
 		.explain = "A front-end that waits for this reply serves no miss "
 			   "meanwhile, and QEMU is one. Who replies only when its miss "
@@ -222,7 +217,7 @@ static const struct conform_case cases[] = {
 		.title = "a ring is disabled and enabled",
 		.rule = "S5",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = disable,
 		.explain = "A front-end that waits for this reply serves no miss "
 			   "meanwhile, and QEMU is one. Who replies only when its miss "
@@ -233,7 +228,7 @@ static const struct conform_case cases[] = {
 		.title = "SET_FEATURES with what was set is accepted",
 		.rule = "S5, M1",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = features_again,
 	},
 	{
@@ -241,7 +236,7 @@ static const struct conform_case cases[] = {
 		.title = "the connection ends, and the next is served",
 		.rule = "vhost-user: Communication",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = disconnect,
 	},
 	{
@@ -250,7 +245,7 @@ static const struct conform_case cases[] = {
 			 "is told",
 		.rule = "U5",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = update_is_enough,
 	},
 };

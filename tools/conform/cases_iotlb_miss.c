@@ -30,12 +30,9 @@ static uint8_t perms_asked(const struct front *f, const struct span *span, unsig
 
 static void reading_asks_for_reading(struct front *f)
 {
-	struct span data;
-	unsigned from;
+	struct span data = work_start_page(f);
+	unsigned from = f->n_misses;
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
-	from = f->n_misses;
 	work_out(f, &data, 1);
 	work_expect_out(f);
 	EXPECT_EQUAL(f, perms_asked(f, &data, from), PERM_R, "permissions asked for to read");
@@ -43,12 +40,9 @@ static void reading_asks_for_reading(struct front *f)
 
 static void writing_asks_for_writing(struct front *f)
 {
-	struct span data;
-	unsigned from;
+	struct span data = work_start_page(f);
+	unsigned from = f->n_misses;
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
-	from = f->n_misses;
 	work_in(f, &data, 1);
 	work_expect_in(f);
 	EXPECT(f, perms_asked(f, &data, from) & PERM_W, "write permission to be asked for");
@@ -82,10 +76,7 @@ static void one_miss_for_a_page(struct front *f)
 	for (unsigned i = 0; i < SEGS; i++)
 		parts[i] = (struct span){ page.addr + i * SEG_LEN, page.ptr + i * SEG_LEN,
 			                  SEG_LEN };
-	from = f->n_misses;
-	f->on_miss = work_hold;
-	work_out(f, parts, SEGS);
-	work_await(f, from + 1, TOGETHER_MS);
+	from = work_out_held(f, parts, SEGS, 1, TOGETHER_MS);
 	work_linger(f, FRONT_QUIET);
 	EXPECT_EQUAL(f, f->n_misses - from, 1, "misses of one page that is needed six times");
 	work_release(f, from);
@@ -94,15 +85,9 @@ static void one_miss_for_a_page(struct front *f)
 
 static void no_duplicates(struct front *f)
 {
-	struct span data;
-	unsigned from;
+	struct span data = work_start_page(f);
+	unsigned from = work_out_held(f, &data, 1, 1, TOGETHER_MS);
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
-	from = f->n_misses;
-	f->on_miss = work_hold;
-	work_out(f, &data, 1);
-	work_await(f, from + 1, TOGETHER_MS);
 	for (unsigned i = 0; i < 10; i++) {
 		work_linger(f, 20);
 		front_kick(f, work_out_ring(f));
@@ -120,10 +105,7 @@ static void holes_of_a_chain_together(struct front *f)
 
 	work_start(f);
 	unknown_pages(f, data, SEGS);
-	from = f->n_misses;
-	f->on_miss = work_hold;
-	work_out(f, data, SEGS);
-	work_await(f, from + SEGS, TOGETHER_MS);
+	from = work_out_held(f, data, SEGS, SEGS, TOGETHER_MS);
 	n = f->n_misses - from;
 	NOTE(f, "%u of %u pages were asked for before the first answer", n, SEGS);
 	work_release(f, from);
@@ -162,10 +144,7 @@ static void answered_backwards(struct front *f)
 
 	work_start(f);
 	unknown_pages(f, data, SEGS);
-	from = f->n_misses;
-	f->on_miss = work_hold;
-	work_out(f, data, SEGS);
-	work_await(f, from + SEGS, TOGETHER_MS);
+	from = work_out_held(f, data, SEGS, SEGS, TOGETHER_MS);
 	to = f->n_misses;
 	for (unsigned i = SEGS; i-- > 0;)
 		front_push(f, &data[i]);
@@ -264,10 +243,6 @@ static void large_answers_are_used(struct front *f)
 	             "misses of 64 pages that one UPDATE covers");
 }
 
-#define NEEDS_DATA                                                         \
-	{                                                                  \
-		.features = FRONT_IOMMU, .device = DEVICE_IO, .echo = true \
-	}
 #define RULE "vhost-user: IOMMU support (miss events)"
 
 static const struct conform_case cases[] = {
@@ -276,7 +251,7 @@ static const struct conform_case cases[] = {
 		.title = "what is read is asked for with the permission to read",
 		.rule = RULE,
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = reading_asks_for_reading,
 	},
 	{
@@ -284,7 +259,7 @@ static const struct conform_case cases[] = {
 		.title = "what is only written is asked for with the permission to write",
 		.rule = RULE "; virtio 1.2, 2.7.5.1",
 		.level = LEVEL_SHOULD,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = writing_asks_for_writing,
 		.explain = "A device should not read what is there for it to write. Who asks for "
 			   "more is refused by an IOMMU whose driver has mapped the buffer for "
@@ -295,7 +270,7 @@ static const struct conform_case cases[] = {
 		.title = "without REPLY_ACK no miss wants a reply, and updates suffice",
 		.rule = "vhost-user: REPLY_ACK; S11",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = replies_only_where_negotiated,
 	},
 	{
@@ -303,7 +278,7 @@ static const struct conform_case cases[] = {
 		.title = "a page that a request needs six times is asked for once",
 		.rule = "S1",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = one_miss_for_a_page,
 	},
 	{
@@ -311,7 +286,7 @@ static const struct conform_case cases[] = {
 		.title = "a page is not asked for again while a miss of it is unanswered",
 		.rule = "S1",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = no_duplicates,
 		.explain = "A front-end may come to the second one when the driver has unmapped "
 			   "the page, and the guest logs a fault that nobody has caused.",
@@ -321,7 +296,7 @@ static const struct conform_case cases[] = {
 		.title = "all pages that a request lacks are asked for at a time",
 		.rule = "S2",
 		.level = LEVEL_SHOULD,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = holes_of_a_chain_together,
 		.explain = "One after the other costs a round trip of the front-end for each "
 			   "page, while the ring stands still.",
@@ -331,7 +306,7 @@ static const struct conform_case cases[] = {
 		.title = "the pages that the requests behind it lack, too",
 		.rule = "S2",
 		.level = LEVEL_SHOULD,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = chains_behind_together,
 	},
 	{
@@ -339,7 +314,7 @@ static const struct conform_case cases[] = {
 		.title = "updates in another order than the misses",
 		.rule = RULE "; S9",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = answered_backwards,
 	},
 	{
@@ -347,7 +322,7 @@ static const struct conform_case cases[] = {
 		.title = "three pages, used twenty times each, are asked for once each",
 		.rule = "S1, F2",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = each_page_once,
 	},
 	{
@@ -355,7 +330,7 @@ static const struct conform_case cases[] = {
 		.title = "2500 pages: however few a back-end remembers, it goes on",
 		.rule = RULE "; F2",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.seconds = 30,
 		.backend = more_than_a_cache_holds,
 	},
@@ -364,7 +339,7 @@ static const struct conform_case cases[] = {
 		.title = "data at the very end of the address space",
 		.rule = "U3",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = the_last_page,
 		.explain = "Linux hands out I/O virtual addresses from the top of what the IOMMU "
 			   "has. Where that is 64 bits wide, a range ends at 2^64.",
@@ -374,7 +349,7 @@ static const struct conform_case cases[] = {
 		.title = "data at address 0",
 		.rule = "U3",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = the_first_page,
 	},
 	{
@@ -382,7 +357,7 @@ static const struct conform_case cases[] = {
 		.title = "an answer of 64 pages needs one miss",
 		.rule = RULE "; U3",
 		.level = LEVEL_SHOULD,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = large_answers_are_used,
 	},
 };

@@ -14,11 +14,9 @@ static void plain_without_the_feature(struct front *f)
 /* Once per queue pair, when a migration begins. */
 static void features_again(struct front *f)
 {
-	struct span data;
+	struct span data = work_start_page(f);
 	unsigned from;
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
 	work_expect_reads(f, &data, 1);
 	from = f->n_misses;
 	for (unsigned i = 0; i < 3; i++)
@@ -31,11 +29,9 @@ static void features_again(struct front *f)
 
 static void features_again_while_parked(struct front *f)
 {
-	struct span data;
+	struct span data = work_start_page(f);
 	unsigned from;
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
 	front_pattern(&data, 1);
 	from = f->n_misses;
 	f->on_miss = work_hold;
@@ -49,10 +45,8 @@ static void features_again_while_parked(struct front *f)
 
 static void addresses_again(struct front *f)
 {
-	struct span data;
+	struct span data = work_start_page(f);
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
 	work_expect_reads(f, &data, 1);
 	for (unsigned i = 0; i < 2; i++) {
 		struct message addr;
@@ -95,10 +89,8 @@ static void stop_all(struct front *f)
 /* What was known under the old features is not known any more. */
 static void cleared_and_set(struct front *f)
 {
-	struct span data, moved;
+	struct span data = work_start_page(f), moved;
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
 	work_expect_writes(f, &data, 1);
 	work_settle(f);
 	stop_all(f);
@@ -142,10 +134,8 @@ static void without_the_feature(struct front *f)
 static void no_reply_wanted(struct front *f)
 {
 	struct message update, reply;
-	struct span data;
+	struct span data = work_start_page(f);
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
 	update = msg_update(data.addr, RAM_PAGE, front_uva(f, &data, 0), PERM_RW);
 	front_send(f, &update);
 	if (!link_recv(&f->main, &reply, FRONT_QUIET)) {
@@ -175,10 +165,8 @@ static void guest_physical_addresses(struct front *f)
 /* Nothing is taken over from one connection to the next. */
 static void next_connection_knows_nothing(struct front *f)
 {
-	struct span data, moved;
+	struct span data = work_start_page(f), moved;
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
 	work_expect_writes(f, &data, 1);
 	front_pattern(&data, 4);
 	moved = work_move(f, &data);
@@ -188,11 +176,6 @@ static void next_connection_knows_nothing(struct front *f)
 	work_expect_writes(f, &moved, 1);
 	expect_bytes(f, &data, 0xa5, "what the last connection had mapped");
 }
-
-#define NEEDS_DATA                                                         \
-	{                                                                  \
-		.features = FRONT_IOMMU, .device = DEVICE_IO, .echo = true \
-	}
 
 static const struct conform_case cases[] = {
 	{
@@ -210,7 +193,7 @@ static const struct conform_case cases[] = {
 		.title = "the same features once more lose nothing",
 		.rule = "M1",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = features_again,
 		.explain = "Front-ends send them again when a migration begins.",
 	},
@@ -219,7 +202,7 @@ static const struct conform_case cases[] = {
 		.title = "the same while a miss is unanswered",
 		.rule = "M1",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = features_again_while_parked,
 	},
 	{
@@ -227,7 +210,7 @@ static const struct conform_case cases[] = {
 		.title = "the same ring addresses once more lose nothing",
 		.rule = "M1",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = addresses_again,
 	},
 	{
@@ -235,7 +218,7 @@ static const struct conform_case cases[] = {
 		.title = "bit 33 is cleared while rings run, and nobody dies",
 		.rule = "M1",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = cleared_while_rings_run,
 	},
 	{
@@ -243,7 +226,7 @@ static const struct conform_case cases[] = {
 		.title = "bit 33 is cleared and set again: nothing is known any more",
 		.rule = "M1, F1",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = cleared_and_set,
 	},
 	{
@@ -251,7 +234,7 @@ static const struct conform_case cases[] = {
 		.title = "an UPDATE before anything was negotiated kills nobody",
 		.rule = "vhost-user: IOTLB_MSG",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = before_features,
 	},
 	{
@@ -267,7 +250,7 @@ static const struct conform_case cases[] = {
 		.title = "an UPDATE that wants no acknowledgement",
 		.rule = "vhost-user: REPLY_ACK, IOTLB_MSG",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = no_reply_wanted,
 	},
 	{
@@ -286,7 +269,7 @@ static const struct conform_case cases[] = {
 		.title = "the next connection knows nothing of what the last one was told",
 		.rule = "F1",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = next_connection_knows_nothing,
 	},
 };

@@ -218,18 +218,13 @@ static void race_reads(struct front *f)
 	}
 }
 
-#define NEEDS_DATA                                                         \
-	{                                                                  \
-		.features = FRONT_IOMMU, .device = DEVICE_IO, .echo = true \
-	}
-
 static const struct conform_case cases[] = {
 	{
 		.id = "iotlb-race.no-write-behind-the-reply",
 		.title = "nothing is written where an INVALIDATE was acknowledged, channel full",
 		.rule = "vhost-user: IOMMU support (invalidation events); I2",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = no_write_behind_the_reply,
 		.explain = "Two requests are there, of which the first needs nothing and the "
 			   "second a translation. The miss can't be sent, as the back-channel is "
@@ -244,7 +239,7 @@ static const struct conform_case cases[] = {
 		.title = "nothing is read where an INVALIDATE was acknowledged, channel full",
 		.rule = "vhost-user: IOMMU support (invalidation events); I2",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = no_read_behind_the_reply,
 		.explain = "The same with what the device reads: what is written into the page "
 			   "behind the acknowledgement is not the device's to see.",
@@ -254,7 +249,7 @@ static const struct conform_case cases[] = {
 		.title = "INVALIDATE of what is being written, 2000 times",
 		.rule = "vhost-user: IOMMU support (invalidation events); I2",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.seconds = 30,
 		.backend = race_by_page,
 		.explain = "A page is taken back while the device may be writing into it, at a "
@@ -265,7 +260,7 @@ static const struct conform_case cases[] = {
 		.title = "INVALIDATE of what is being read, 500 times",
 		.rule = "vhost-user: IOMMU support (invalidation events); I2",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.seconds = 30,
 		.backend = race_reads,
 	},
@@ -274,7 +269,7 @@ static const struct conform_case cases[] = {
 		.title = "everything is invalidated while the device writes, 300 times",
 		.rule = "vhost-user: IOMMU support (invalidation events); I2, I3",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.seconds = 30,
 		.backend = race_by_flush,
 		.explain = "A guest in lazy mode flushes its whole domain under live requests. "
@@ -286,7 +281,7 @@ static const struct conform_case cases[] = {
 		.title = "an UPDATE that replaces what is being written, 1000 times",
 		.rule = "U2, I2",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.seconds = 30,
 		.backend = race_by_update,
 		.explain = "An UPDATE of another place takes the place of the old one, and its "
@@ -297,7 +292,7 @@ static const struct conform_case cases[] = {
 		.title = "an UPDATE without permission of what is being written, 1000 times",
 		.rule = "U4, I2",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.seconds = 30,
 		.backend = race_by_no_permission,
 	},

@@ -227,18 +227,13 @@ static void end_of_the_space(struct front *f)
 	expect_serves_anew(f);
 }
 
-#define NEEDS_DATA                                                         \
-	{                                                                  \
-		.features = FRONT_IOMMU, .device = DEVICE_IO, .echo = true \
-	}
-
 static const struct conform_case cases[] = {
 	{
 		.id = "iotlb-ring.at-zero",
 		.title = "a ring at address 0",
 		.rule = "S7",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = at_zero,
 		.explain = "0 is an address like any other for a device behind an IOMMU.",
 	},
@@ -247,7 +242,7 @@ static const struct conform_case cases[] = {
 		.title = "a ring of 1024 over eight pages",
 		.rule = "vhost-user: Ring states, IOMMU support; S7",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = over_many_pages,
 	},
 	{
@@ -255,7 +250,7 @@ static const struct conform_case cases[] = {
 		.title = "the same where no two of its pages are adjacent in memory",
 		.rule = "vhost-user: Ring states, IOMMU support; S7",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.seconds = 20,
 		.backend = over_scattered_pages,
 		.explain = "Who takes the pointer of the first page for that of the "
@@ -274,7 +269,7 @@ static const struct conform_case cases[] = {
 		.title = "an idle ring that was invalidated is translated at its next kick",
 		.rule = "S7",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = idle_is_left_alone,
 		.explain = "The firmware leaves its rings set up when the operating "
 			   "system turns the IOMMU on, and flushes. Who looks at that "
@@ -285,7 +280,7 @@ static const struct conform_case cases[] = {
 		.title = "each part of a running ring is invalidated and granted again",
 		.rule = "vhost-user: Ring states, IOMMU support",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.seconds = 20,
 		.backend = invalidated_and_granted_again,
 	},
@@ -294,7 +289,7 @@ static const struct conform_case cases[] = {
 		.title = "descriptors of a running ring move elsewhere",
 		.rule = "vhost-user: Ring states, IOMMU support; I2",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = descriptors_move,
 	},
 	{
@@ -302,7 +297,7 @@ static const struct conform_case cases[] = {
 		.title = "so does its available ring",
 		.rule = "vhost-user: Ring states, IOMMU support; I2",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = available_moves,
 	},
 	{
@@ -310,7 +305,7 @@ static const struct conform_case cases[] = {
 		.title = "so does its used ring, and the old one is not written",
 		.rule = "vhost-user: Ring states, IOMMU support; I2",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = used_moves,
 	},
 	{
@@ -318,7 +313,7 @@ static const struct conform_case cases[] = {
 		.title = "the same of the ring whose buffers are written",
 		.rule = "vhost-user: Ring states, IOMMU support; I2",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = used_of_what_is_received_moves,
 	},
 	{
@@ -326,7 +321,7 @@ static const struct conform_case cases[] = {
 		.title = "a ring with a page that is refused halts, says so, and goes on at a kick",
 		.rule = "S4b",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = refused_halts,
 	},
 	{
@@ -334,7 +329,7 @@ static const struct conform_case cases[] = {
 		.title = "a ring's page is asked for once",
 		.rule = "S1",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = each_page_of_it_once,
 	},
 	{

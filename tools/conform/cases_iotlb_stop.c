@@ -51,10 +51,7 @@ static unsigned park(struct front *f, struct span *ret_data)
 	work_settle(f);
 	*ret_data = front_alloc(f, WORK_BYTES);
 	front_pattern(ret_data, 1);
-	from = f->n_misses;
-	f->on_miss = work_hold;
-	work_out(f, ret_data, 1);
-	work_await(f, from + 1, (int)f->trial->patience_ms);
+	from = work_out_held(f, ret_data, 1, 1, (int)f->trial->patience_ms);
 	EXPECT(f, f->n_misses > from, "a miss of data that is not known: there is none");
 	return from;
 }
@@ -125,11 +122,9 @@ static void silence(struct front *f)
 
 static void forgotten_at_the_stop(struct front *f)
 {
-	struct span data, moved;
+	struct span data = work_start_page(f), moved;
 	struct bases bases;
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
 	work_expect_writes(f, &data, 1);
 	work_settle(f);
 	take_all(f);
@@ -260,10 +255,8 @@ static void another_back_channel(struct front *f)
 static void while_stopped(struct front *f)
 {
 	struct bases bases;
-	struct span data;
+	struct span data = work_start_page(f);
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
 	work_expect_writes(f, &data, 1);
 	work_settle(f);
 	take_all(f);
@@ -280,11 +273,6 @@ static void while_stopped(struct front *f)
 	expect_bytes(f, &data, 0xa5, "memory that was invalidated while rings were stopped");
 }
 
-#define NEEDS_DATA                                                         \
-	{                                                                  \
-		.features = FRONT_IOMMU, .device = DEVICE_IO, .echo = true \
-	}
-
 static const struct conform_case cases[] = {
 	{
 		.id = "iotlb-stop.while-parked",
@@ -292,7 +280,7 @@ static const struct conform_case cases[] = {
 			 "that waits",
 		.rule = "vhost-user: Ring states; S5",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = while_parked,
 		.explain = "A front-end serves no miss while it waits for the reply. The "
 			   "request has not begun: its index is where the ring goes on.",
@@ -302,7 +290,7 @@ static const struct conform_case cases[] = {
 		.title = "the request that waited is done after the restart",
 		.rule = "vhost-user: Ring states; S5",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = restarted_while_parked,
 	},
 	{
@@ -311,7 +299,7 @@ static const struct conform_case cases[] = {
 			 "misses",
 		.rule = "S9",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = late_replies,
 		.explain = "Replies carry no address. QEMU refuses what is left over "
 			   "when a device stops; counted wrong, requests of the next run "
@@ -322,7 +310,7 @@ static const struct conform_case cases[] = {
 		.title = "nothing is sent while all rings are stopped",
 		.rule = "vhost-user: Suspended device state; S6",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = silence,
 	},
 	{
@@ -330,7 +318,7 @@ static const struct conform_case cases[] = {
 		.title = "what was known is forgotten when the last ring stops",
 		.rule = "F1",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = forgotten_at_the_stop,
 		.explain = "Front-ends stop listening to the IOMMU then, and send no "
 			   "INVALIDATE of what is unmapped afterwards.",
@@ -340,7 +328,7 @@ static const struct conform_case cases[] = {
 		.title = "what is told while rings are stopped is known when they start",
 		.rule = "F1, U5",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = told_while_stopped,
 	},
 	{
@@ -348,7 +336,7 @@ static const struct conform_case cases[] = {
 		.title = "what is invalidated while rings are stopped is gone when they start",
 		.rule = "vhost-user: Suspended device state",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = while_stopped,
 	},
 	{
@@ -368,7 +356,7 @@ static const struct conform_case cases[] = {
 		.title = "25 restarts with everything asked for again",
 		.rule = "vhost-user: Ring states",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.seconds = 20,
 		.backend = again_and_again,
 	},
@@ -377,7 +365,7 @@ static const struct conform_case cases[] = {
 		.title = "a ring is disabled and enabled while a miss is unanswered",
 		.rule = "S5",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = disabled_while_parked,
 	},
 	{
@@ -385,7 +373,7 @@ static const struct conform_case cases[] = {
 		.title = "the connection ends while a miss is unanswered",
 		.rule = "vhost-user: Communication",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = disconnected_while_parked,
 	},
 	{
@@ -393,7 +381,7 @@ static const struct conform_case cases[] = {
 		.title = "the back-channel ends while a miss is unanswered, and nobody dies",
 		.rule = "vhost-user: Back-end communication; S11",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = back_channel_ends,
 	},
 	{
@@ -401,7 +389,7 @@ static const struct conform_case cases[] = {
 		.title = "what is still wanted is asked for by the new back-channel",
 		.rule = "S9",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = another_back_channel,
 	},
 };

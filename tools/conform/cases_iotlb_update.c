@@ -7,11 +7,9 @@
 
 static void unasked(struct front *f)
 {
-	struct span data;
+	struct span data = work_start_page(f);
 	unsigned from;
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
 	front_push(f, &data);
 	from = f->n_misses;
 	front_pattern(&data, 1);
@@ -35,10 +33,8 @@ static void before_rings_start(struct front *f)
 
 static void repeated(struct front *f)
 {
-	struct span data;
+	struct span data = work_start_page(f);
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
 	for (unsigned i = 0; i < 5; i++) {
 		front_push(f, &data);
 		front_pattern(&data, i);
@@ -47,21 +43,33 @@ static void repeated(struct front *f)
 	}
 }
 
+static struct span written_page(struct front *f)
+{
+	struct span data = work_start_page(f);
+
+	work_expect_writes(f, &data, 1);
+	return data;
+}
+
+/* The new place is used, and the old one is left as it is. */
+static void expect_moved(struct front *f, const struct span *data, const struct span *moved,
+                         const char *what)
+{
+	work_expect_reads(f, moved, 1);
+	work_expect_writes(f, moved, 1);
+	expect_bytes(f, data, TAINT, what);
+}
+
 /* The same addresses with no INVALIDATE between; the newest is what counts. */
 static void newest_wins(struct front *f)
 {
-	struct span data, moved;
+	struct span data = written_page(f), moved;
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
-	work_expect_writes(f, &data, 1);
 	front_pattern(&data, 3);
 	moved = work_move(f, &data);
 	front_push(f, &moved);
 	front_fill(f, &data, TAINT);
-	work_expect_reads(f, &moved, 1);
-	work_expect_writes(f, &moved, 1);
-	expect_bytes(f, &data, TAINT, "memory that another UPDATE took the place of");
+	expect_moved(f, &data, &moved, "memory that another UPDATE took the place of");
 }
 
 static void newest_wins_in_the_middle(struct front *f)
@@ -85,28 +93,20 @@ static void newest_wins_in_the_middle(struct front *f)
 
 static void no_permission_removes(struct front *f)
 {
-	struct span data, moved;
+	struct span data = written_page(f), moved;
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
-	work_expect_writes(f, &data, 1);
 	expect_update(f, data.addr, RAM_PAGE, front_uva(f, &data, 0), 0);
 	front_pattern(&data, 6);
 	moved = work_move(f, &data);
 	front_fill(f, &data, TAINT);
-	work_expect_reads(f, &moved, 1);
-	work_expect_writes(f, &moved, 1);
-	expect_bytes(f, &data, TAINT, "memory for which there is no permission any more");
+	expect_moved(f, &data, &moved, "memory for which there is no permission any more");
 }
 
 static void permission_is_taken(struct front *f)
 {
-	struct span data;
+	struct span data = written_page(f);
 	uint64_t uva;
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
-	work_expect_writes(f, &data, 1);
 	uva = front_uva(f, &data, 0);
 	expect_update(f, data.addr, RAM_PAGE, uva, PERM_R);
 	front_unmap(f, data.addr, RAM_PAGE);
@@ -121,13 +121,10 @@ static void permission_is_taken(struct front *f)
 /* Refused, and what was there before is there still. */
 static void expect_update_refused(struct front *f, uint64_t size, uint64_t uva_offset, uint8_t perm)
 {
-	struct span data;
+	struct span data = written_page(f);
 	uint64_t uva;
 	unsigned before;
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
-	work_expect_writes(f, &data, 1);
 	uva = front_uva(f, &data, 0);
 	EXPECT(f, front_update(f, data.addr, size, uva + uva_offset, perm),
 	       "an UPDATE of size 0x%llx, user address 0x%llx, permission %u to be refused: it is "
@@ -185,10 +182,8 @@ static void use_beyond_the_table(struct front *f)
 
 static void size_0_is_not_there(struct front *f)
 {
-	struct span data;
+	struct span data = work_start_page(f);
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
 	if (front_update(f, data.addr, 0, front_uva(f, &data, 0), PERM_RW))
 		NOTE(f, "it is refused");
 	front_pattern(&data, 7);
@@ -215,10 +210,8 @@ static void other_types(struct front *f)
 /* Two addresses for the same memory. */
 static void aliases(struct front *f)
 {
-	struct span data, alias;
+	struct span data = work_start_page(f), alias;
 
-	work_start(f);
-	data = front_alloc(f, WORK_BYTES);
 	front_map(f, SECOND, RAM_PAGE, front_uva(f, &data, 0), PERM_RW);
 	alias = (struct span){ SECOND, data.ptr, WORK_BYTES };
 	work_expect_writes(f, &data, 1);
@@ -249,18 +242,13 @@ static void pipelined(struct front *f)
 		work_expect_reads(f, &data[i], 1);
 }
 
-#define NEEDS_DATA                                                         \
-	{                                                                  \
-		.features = FRONT_IOMMU, .device = DEVICE_IO, .echo = true \
-	}
-
 static const struct conform_case cases[] = {
 	{
 		.id = "iotlb-update.unasked",
 		.title = "what was told before is not asked for",
 		.rule = "U5",
 		.level = LEVEL_SHOULD,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = unasked,
 		.explain = "Front-ends are not expected to tell what nobody asked for, "
 			   "and do it.",
@@ -270,7 +258,7 @@ static const struct conform_case cases[] = {
 		.title = "an update before any ring is started is accepted",
 		.rule = "U5",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = before_rings_start,
 		.explain = "QEMU tells of the used rings then, and fails the device if "
 			   "it is refused.",
@@ -280,7 +268,7 @@ static const struct conform_case cases[] = {
 		.title = "repetitions are harmless",
 		.rule = "vhost-user: IOMMU support (update events); U2",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = repeated,
 	},
 	{
@@ -288,7 +276,7 @@ static const struct conform_case cases[] = {
 		.title = "an update of known addresses takes the place of what was known",
 		.rule = "U2",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = newest_wins,
 		.explain = "A back-end that takes the second for a repetition of the "
 			   "first goes on using the old memory.",
@@ -298,7 +286,7 @@ static const struct conform_case cases[] = {
 		.title = "and only where it says so",
 		.rule = "U2",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = newest_wins_in_the_middle,
 	},
 	{
@@ -306,7 +294,7 @@ static const struct conform_case cases[] = {
 		.title = "permission 0 takes a translation away",
 		.rule = "U4",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = no_permission_removes,
 	},
 	{
@@ -314,7 +302,7 @@ static const struct conform_case cases[] = {
 		.title = "an update with less permission takes away the rest",
 		.rule = "U2, U4",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = permission_is_taken,
 	},
 	{
@@ -322,7 +310,7 @@ static const struct conform_case cases[] = {
 		.title = "size 0 is refused",
 		.rule = "U1",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = size_0,
 	},
 	{
@@ -330,7 +318,7 @@ static const struct conform_case cases[] = {
 		.title = "a page of which size 0 was told is asked for, and used",
 		.rule = "vhost-user: IOMMU support (update events); U1",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = size_0_is_not_there,
 		.explain = "Whether it is refused or ignored: an entry of no bytes must "
 			   "not hide those that come later.",
@@ -340,7 +328,7 @@ static const struct conform_case cases[] = {
 		.title = "a range that wraps is refused",
 		.rule = "U1",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = wraps,
 	},
 	{
@@ -348,7 +336,7 @@ static const struct conform_case cases[] = {
 		.title = "a user address in no region is refused",
 		.rule = "vhost-user: IOMMU support (update events); U1",
 		.level = LEVEL_SHOULD,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = beyond_the_table,
 		.explain = "Addresses must be within the regions that were shared.",
 	},
@@ -357,7 +345,7 @@ static const struct conform_case cases[] = {
 		.title = "a range that goes beyond its region is refused",
 		.rule = "vhost-user: IOMMU support (update events); U1",
 		.level = LEVEL_SHOULD,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = beyond_the_end_of_a_region,
 	},
 	{
@@ -365,7 +353,7 @@ static const struct conform_case cases[] = {
 		.title = "what goes beyond its region is not used there",
 		.rule = "vhost-user: IOMMU support (update events)",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = use_beyond_the_table,
 		.explain = "Accepted or refused: the access must neither reach what lies "
 			   "behind the region in its file nor kill the back-end.",
@@ -375,7 +363,7 @@ static const struct conform_case cases[] = {
 		.title = "unknown permission bits are refused",
 		.rule = "U4",
 		.level = LEVEL_CONTRACT,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = unknown_permissions,
 	},
 	{
@@ -391,7 +379,7 @@ static const struct conform_case cases[] = {
 		.title = "two addresses of the same memory are two translations",
 		.rule = "vhost-user: IOMMU support (update events)",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = aliases,
 	},
 	{
@@ -399,7 +387,7 @@ static const struct conform_case cases[] = {
 		.title = "sixteen updates on their way are acknowledged in order",
 		.rule = "vhost-user: Communication",
 		.level = LEVEL_MUST,
-		.needs = NEEDS_DATA,
+		.needs = WORK_NEEDS,
 		.backend = pipelined,
 	},
 };

@@ -12,127 +12,100 @@
 
 #define REPLY_ACK VHU_BIT(VHU_PROTOCOL_F_REPLY_ACK)
 
-static void open_without(struct front *f)
+static struct message open_with_table(struct front *f, unsigned regions)
 {
 	front_open(f, &(struct front_setup){ .no_memory = true });
-}
-
-static void refused_and_serves(struct front *f, const struct message *message)
-{
-	expect_refused(f, message);
-	expect_serves_anew(f);
+	return front_table(f, regions);
 }
 
 static void too_few_fds(struct front *f)
 {
-	struct message message;
+	struct message message = open_with_table(f, 3);
 
-	open_without(f);
-	message = front_table(f, 3);
 	message.n_fds = 2;
-	refused_and_serves(f, &message);
+	expect_refused_and_serves(f, &message);
 }
 
 static void too_many_fds(struct front *f)
 {
-	struct message message;
+	struct message message = open_with_table(f, 2);
 
-	open_without(f);
-	message = front_table(f, 2);
 	message.fds[message.n_fds++] = f->ram.regions[2].fd;
-	refused_and_serves(f, &message);
+	expect_refused_and_serves(f, &message);
 }
 
 static void no_fds(struct front *f)
 {
-	struct message message;
+	struct message message = open_with_table(f, 3);
 
-	open_without(f);
-	message = front_table(f, 3);
 	message.n_fds = 0;
-	refused_and_serves(f, &message);
+	expect_refused_and_serves(f, &message);
 }
 
 static void count_beyond_payload(struct front *f)
 {
-	struct message message;
+	struct message message = open_with_table(f, 2);
 
-	open_without(f);
-	message = front_table(f, 2);
 	message.payload.memory.n = 8;
-	refused_and_serves(f, &message);
+	expect_refused_and_serves(f, &message);
 }
 
 static void count_beyond_all(struct front *f)
 {
-	struct message message;
+	struct message message = open_with_table(f, 3);
 
-	open_without(f);
-	message = front_table(f, 3);
 	message.payload.memory.n = UINT32_MAX;
-	refused_and_serves(f, &message);
+	expect_refused_and_serves(f, &message);
 }
 
 static void empty_region(struct front *f)
 {
-	struct message message;
+	struct message message = open_with_table(f, 3);
 
-	open_without(f);
-	message = front_table(f, 3);
 	message.payload.memory.regions[1].size = 0;
-	refused_and_serves(f, &message);
+	expect_refused_and_serves(f, &message);
 }
 
 static void gpa_wraps(struct front *f)
 {
-	struct message message;
+	struct message message = open_with_table(f, 3);
 
-	open_without(f);
-	message = front_table(f, 3);
 	message.payload.memory.regions[1].gpa = UINT64_MAX - 0xfff;
-	refused_and_serves(f, &message);
+	expect_refused_and_serves(f, &message);
 }
 
 static void uva_wraps(struct front *f)
 {
-	struct message message;
+	struct message message = open_with_table(f, 3);
 
-	open_without(f);
-	message = front_table(f, 3);
 	message.payload.memory.regions[1].uva = UINT64_MAX - 0xfff;
-	refused_and_serves(f, &message);
+	expect_refused_and_serves(f, &message);
 }
 
 static void offset_wraps(struct front *f)
 {
-	struct message message;
+	struct message message = open_with_table(f, 3);
 
-	open_without(f);
-	message = front_table(f, 3);
 	message.payload.memory.regions[1].mmap_offset = UINT64_MAX - 0xfff;
-	refused_and_serves(f, &message);
+	expect_refused_and_serves(f, &message);
 }
 
 static void overlapping(struct front *f)
 {
-	struct message message;
+	struct message message = open_with_table(f, 3);
 
-	open_without(f);
-	message = front_table(f, 3);
-	message.payload.memory.regions[1].gpa = message.payload.memory.regions[0].gpa + 0x1000;
-	refused_and_serves(f, &message);
+	message.payload.memory.regions[1].gpa = f->ram.regions[0].gpa + 0x1000;
+	expect_refused_and_serves(f, &message);
 }
 
 /* An fd that mmap() does not take; and one that can't be written. */
 static void unmappable(struct front *f)
 {
-	struct message message;
+	struct message message = open_with_table(f, 3);
 	int event = -1, keep;
 
-	open_without(f);
 	if (fd_event(&event))
 		trial_error(f->trial, "no eventfd");
-	message = front_table(f, 3);
 	keep = message.fds[1];
 	message.fds[1] = event;
 	front_try(f, &message);
@@ -143,16 +116,14 @@ static void unmappable(struct front *f)
 
 static void read_only_memory(struct front *f)
 {
-	struct message message;
+	struct message message = open_with_table(f, 3);
 	char path[64];
 	int fd;
 
-	open_without(f);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", f->ram.regions[1].fd);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		trial_error(f->trial, "the memory can't be opened for reading");
-	message = front_table(f, 3);
 	message.fds[1] = fd;
 	front_try(f, &message);
 	close(fd);
@@ -223,11 +194,9 @@ static void beyond_the_end(struct front *f)
 /* The file is shorter than the table says: there is nothing behind the addresses. */
 static void beyond_the_file(struct front *f)
 {
-	struct message message;
+	struct message message = open_with_table(f, 3);
 	struct span in;
 
-	open_without(f);
-	message = front_table(f, 3);
 	message.payload.memory.regions[1].size = f->ram.regions[1].file_size + (1 << 20);
 	if (front_try(f, &message)) {
 		NOTE(f, "a disk reads into memory that does not exist");
@@ -242,7 +211,7 @@ static void beyond_the_file(struct front *f)
 
 static void mappings_do_not_grow(struct front *f)
 {
-	struct holdings before = { 0 }, after;
+	struct holdings before = { 0 };
 
 	front_open(f, &(struct front_setup){ 0 });
 	for (unsigned i = 0; i < 30; i++) {
@@ -250,13 +219,7 @@ static void mappings_do_not_grow(struct front *f)
 			before = subject_holdings(f->subject);
 		front_share(f);
 	}
-	after = subject_holdings(f->subject);
-	NOTE(f, "%d mappings and %d fds, before: %d and %d", after.maps, after.fds, before.maps,
-	     before.fds);
-	EXPECT(f, after.maps <= before.maps + 3, "no more mappings than before: %d more",
-	       after.maps - before.maps);
-	EXPECT(f, after.fds <= before.fds + 3, "no more fds than before: %d more",
-	       after.fds - before.fds);
+	expect_holds_no_more(f, &before, 3);
 }
 
 #define REFUSES(name, words, level_, function)                                        \

@@ -42,24 +42,26 @@ static void need_reply_is_answered(struct front *f)
 	expect_ack(f, &message);
 }
 
-static void one_reply_is_enough(struct front *f)
+/* GET_FEATURES with other flags than it should have. */
+static void ask_with_flags(struct front *f, uint32_t flags)
 {
 	struct message message = msg_empty(VHU_FE_GET_FEATURES);
 
 	open_plain(f);
-	message.header.flags |= VHU_FLAG_NEED_REPLY;
+	message.header.flags = flags;
 	front_send(f, &message);
+}
+
+static void one_reply_is_enough(struct front *f)
+{
+	ask_with_flags(f, VHU_FLAG_VERSION | VHU_FLAG_NEED_REPLY);
 	expect_echo(f, VHU_FE_GET_FEATURES);
 	expect_silence(f);
 }
 
 static void need_reply_is_not_echoed(struct front *f)
 {
-	struct message message = msg_empty(VHU_FE_GET_FEATURES);
-
-	open_plain(f);
-	message.header.flags |= VHU_FLAG_NEED_REPLY;
-	front_send(f, &message);
+	ask_with_flags(f, VHU_FLAG_VERSION | VHU_FLAG_NEED_REPLY);
 	expect_reply(f, VHU_FE_GET_FEATURES);
 }
 
@@ -68,19 +70,16 @@ static void unknown_request(struct front *f)
 	struct message message = msg_u64(f->trial->which->request, 0);
 
 	open_plain(f);
-	expect_refused(f, &message);
-	expect_serves_anew(f);
+	expect_refused_and_serves(f, &message);
 }
 
 /* Refused, or the end: it is not acted upon as if nothing were wrong. */
 static void wrong_version(struct front *f)
 {
-	struct message message = msg_empty(VHU_FE_GET_FEATURES), reply;
+	struct message reply;
 	int error;
 
-	open_plain(f);
-	message.header.flags = f->trial->which->request;
-	front_send(f, &message);
+	ask_with_flags(f, f->trial->which->request);
 	error = link_recv(&f->main, &reply, FRONT_QUIET);
 	if (!error)
 		message_close_fds(&reply);

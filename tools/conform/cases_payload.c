@@ -35,8 +35,7 @@ static void too_short(struct front *f)
 	open_for(f);
 	message = msg_of_table(request, f->ram.regions[0].fd);
 	message.header.size--;
-	expect_refused(f, &message);
-	expect_serves_anew(f);
+	expect_refused_and_serves(f, &message);
 }
 
 static void too_long(struct front *f)
@@ -47,8 +46,7 @@ static void too_long(struct front *f)
 	open_for(f);
 	message = msg_of_table(request, f->ram.regions[0].fd);
 	message.header.size = message_spec(MESSAGE_MAIN, request)->size_max + 8;
-	expect_refused(f, &message);
-	expect_serves_anew(f);
+	expect_refused_and_serves(f, &message);
 }
 
 static void without_fd(struct front *f)
@@ -62,8 +60,7 @@ static void without_fd(struct front *f)
 	if (request == VHU_FE_ADD_MEM_REG)
 		message.payload.single.region.gpa += UINT64_C(1) << 40;
 	message.n_fds = 0;
-	expect_refused(f, &message);
-	expect_serves_anew(f);
+	expect_refused_and_serves(f, &message);
 }
 
 /* Sent with NEED_REPLY it has the one reply all the same. */

@@ -220,8 +220,7 @@ static void no_such_ring(struct front *f)
 	front_open(f, &(struct front_setup){ 0 });
 	if (by_fd && f->subject->queues > 255)
 		trial_skip(f->trial, "every ring that can be named exists");
-	expect_refused(f, &message);
-	expect_serves_anew(f);
+	expect_refused_and_serves(f, &message);
 }
 
 static void wrong_num(struct front *f)
@@ -229,8 +228,7 @@ static void wrong_num(struct front *f)
 	struct message message = msg_state(VHU_FE_SET_VRING_NUM, 0, f->trial->which->request);
 
 	front_open(f, &(struct front_setup){ 0 });
-	expect_refused(f, &message);
-	expect_serves_anew(f);
+	expect_refused_and_serves(f, &message);
 }
 
 static void enable_neither_0_nor_1(struct front *f)

@@ -199,6 +199,8 @@ void expect_ack(struct front *f, const struct message *message);
  * end, or by both. True: the connection goes on.
  */
 bool expect_refused(struct front *f, const struct message *message);
+/* The same, and whoever connects next is served. */
+void expect_refused_and_serves(struct front *f, const struct message *message);
 /* The same, and whatever comes of it is fine. True: it was accepted. */
 bool front_try(struct front *f, const struct message *message);
 /* Nothing on the main channel for FRONT_QUIET ms. */
@@ -208,6 +210,8 @@ void expect_closed(struct front *f);
 void expect_alive(struct front *f);
 /* After whatever happened to this connection, a new one is served. */
 void expect_serves_anew(struct front *f);
+/* The process holds as many mappings and fds as before, or a few more. Needs --pid. */
+void expect_holds_no_more(struct front *f, const struct holdings *before, int few);
 /* What is sent next is answered, or the connection is closed; the back-end must survive. */
 void expect_survives(struct front *f, const struct message *message);
 

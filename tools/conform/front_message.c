@@ -170,6 +170,12 @@ bool expect_refused(struct front *f, const struct message *message)
 	return false;
 }
 
+void expect_refused_and_serves(struct front *f, const struct message *message)
+{
+	expect_refused(f, message);
+	expect_serves_anew(f);
+}
+
 bool front_try(struct front *f, const struct message *message)
 {
 	struct message asking = *message, reply;
@@ -238,4 +244,16 @@ void expect_survives(struct front *f, const struct message *message)
 	if (!error)
 		message_close_fds(&reply);
 	expect_serves_anew(f);
+}
+
+void expect_holds_no_more(struct front *f, const struct holdings *before, int few)
+{
+	struct holdings after = subject_holdings(f->subject);
+
+	NOTE(f, "%d mappings and %d fds, before: %d and %d", after.maps, after.fds, before->maps,
+	     before->fds);
+	EXPECT(f, after.maps <= before->maps + few, "no more mappings than before: %d more",
+	       after.maps - before->maps);
+	EXPECT(f, after.fds <= before->fds + few, "no more fds than before: %d more",
+	       after.fds - before->fds);
 }

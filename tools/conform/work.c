@@ -332,6 +332,12 @@ void work_start(struct front *f)
 	work_start_rings(f, NULL);
 }
 
+struct span work_start_page(struct front *f)
+{
+	work_start(f);
+	return front_alloc(f, WORK_BYTES);
+}
+
 enum front_answer work_hold(struct front *f, const struct front_miss *miss)
 {
 	(void)f;
@@ -353,6 +359,17 @@ void work_await(struct front *f, unsigned n, int ms)
 
 	while (f->n_misses < n && clock_ns() < end)
 		front_serve(f, 1);
+}
+
+unsigned work_out_held(struct front *f, const struct span *spans, unsigned n, unsigned misses,
+                       int ms)
+{
+	unsigned from = f->n_misses;
+
+	f->on_miss = work_hold;
+	work_out(f, spans, n);
+	work_await(f, from + misses, ms);
+	return from;
 }
 
 void work_linger(struct front *f, int ms)

@@ -24,9 +24,17 @@
 
 #define WORK_BYTES 512u
 
+/* Of a case's row: what one can't do without that moves data so. */
+#define WORK_NEEDS                                                         \
+	{                                                                  \
+		.features = FRONT_IOMMU, .device = DEVICE_IO, .echo = true \
+	}
+
 /* Bit 33 and a connection; and besides rings, with all of the above known. */
 void work_open(struct front *f);
 void work_start(struct front *f);
+/* The same, and WORK_BYTES of a page that is not known. */
+struct span work_start_page(struct front *f);
 /* A connection that is there, and rings as the setup has them (NULL: as usual). */
 void work_start_rings(struct front *f, const struct ring_setup *setup);
 /* What work_start() makes known is known again: after a flush. */
@@ -86,6 +94,12 @@ const char *work_pattern(const struct front *f, unsigned *ret_skip);
 enum front_answer work_hold(struct front *f, const struct front_miss *miss);
 /* Answers those recorded since the @from-th, in order, and holds no more. */
 void work_release(struct front *f, unsigned from);
+/*
+ * An out whose misses are held. Awaits @misses of them, @ms at the most; the number of the
+ * first.
+ */
+unsigned work_out_held(struct front *f, const struct span *spans, unsigned n, unsigned misses,
+                       int ms);
 /* Until @n misses have come in all, or @ms have passed. */
 void work_await(struct front *f, unsigned n, int ms);
 /* Serves what comes for @ms, whatever comes. */
