@@ -28,9 +28,10 @@
  * The device keeps no translation from one request to the next: what it needs it
  * asks for each time, so that a translation that was replaced or ended is noticed.
  *
- * back_life.c listens, waits and starts again, back_turn.c waits for what comes next,
- * back_answer.c answers, back_memory.c maps, back_iotlb.c asks for translations,
- * back_ring.c serves rings, back_disk.c is the disk.
+ * back_life.c listens and starts again, back_open.c waits until the device is used,
+ * back_turn.c waits for what comes next, back_answer.c answers, back_memory.c maps,
+ * back_iotlb.c asks for translations, back_ring.c serves rings, back_disk.c is the
+ * disk.
  *
  * Thread: the one that runs the suite.
  */
@@ -101,6 +102,7 @@ struct back {
 	enum case_device device;
 	pid_t pid; /* as told; 0: it was not */
 	unsigned patience_ms;
+	unsigned observe_ms;
 	int listener;
 	char *disk;
 	struct trial *idle;
@@ -108,12 +110,11 @@ struct back {
 	struct held scratch;  /* of a walk through it */
 	bool recording;
 	uint64_t features; /* negotiated on the connection that was observed */
-	uint64_t protocol;
-	pid_t peer;       /* of the last connection; 0: not known */
-	char name[64];    /* of its program; empty: not known */
-	unsigned returns; /* how often it came back by itself */
-	bool away;        /* it did not come back */
-	unsigned stops;   /* rings that were stopped, memory that changed: what was known is not */
+	pid_t peer;        /* of the last connection; 0: not known */
+	char name[64];     /* of its program; empty: not known */
+	unsigned returns;  /* how often it came back by itself */
+	const char *away;  /* why nothing can be tried on it any more; NULL: it can */
+	unsigned stops;    /* rings that were stopped, memory that changed: what was known is not */
 
 	/* The connection; reset by back_forget(). */
 	struct told told;
@@ -136,6 +137,7 @@ struct back {
 	unsigned turns;          /* the hook's */
 	uint64_t config_sectors; /* 0: what the disk has */
 	unsigned case_stops;     /* stops when it began */
+	bool walked, found;      /* it looked at the record, and what it is about was there */
 };
 
 /* back_life.c, of the runner. */
@@ -145,22 +147,30 @@ int back_init(struct back *b, char *why, unsigned long size);
 void back_done(struct back *b);
 void back_begin(struct back *b, struct trial *trial);
 void back_end(struct back *b);
-/* The first connection, for as long as it is recorded. False: nobody connected. */
-bool back_observe(struct back *b);
+/* Whose evidence whatever comes is from now on. */
+void back_set_trial(struct back *b, struct trial *trial);
 /* Whether the process that was told is dead. */
 bool back_is_dead(const struct back *b);
-/* Whether a front-end that can come back by itself, or be started, is there again. */
-bool back_is_there(struct back *b);
+/* The first connection, and another one where it has ended. False: nobody connected. */
+bool back_meet(struct back *b);
+bool back_meet_again(struct back *b);
+/* There is a connection: the front-end comes back by itself, or is started again. */
+bool back_come_back(struct back *b);
 
 /* back_life.c, of cases. */
 
+void back_hang_up(struct back *b);
+/* Everything of the connection is closed and forgotten. */
+void back_forget(struct back *b);
+
+/* back_open.c */
+
+/* Of the runner: the first connection, as long as it is recorded. False: nobody connected. */
+bool back_observe(struct back *b);
 /* A connection whose rings run. Ends the trial where that can't be had. */
 void back_open(struct back *b, enum back_want want);
 /* A new connection, of which nothing was read. Ends the trial where none comes. */
 void back_open_new(struct back *b);
-void back_hang_up(struct back *b);
-/* Everything of the connection is closed and forgotten. */
-void back_forget(struct back *b);
 
 /* back_turn.c */
 

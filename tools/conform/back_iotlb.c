@@ -150,6 +150,26 @@ static int wait_room(struct back *b, unsigned most, unsigned stops)
 	return b->stops != stops ? -EINTR : 0;
 }
 
+/* One that wraps is asked for up to the end of the space. */
+static int fetch_one(struct back *b, const struct back_span *span, unsigned stops)
+{
+	uint64_t at = span->addr, last = at + (span->len ? span->len - 1 : 0), end;
+	int error;
+
+	if (last < at)
+		last = UINT64_MAX;
+	do {
+		struct message message = back_miss_message(at, 0, span->perm);
+
+		error = wait_room(b, AT_ONCE, stops);
+		if (!error && !ask(b, &message))
+			error = -ENOTCONN;
+		end = at | (BACK_PAGE - 1);
+		at = end + 1;
+	} while (!error && end < last);
+	return error;
+}
+
 int back_fetch(struct back *b, const struct back_span *spans, unsigned n)
 {
 	unsigned stops = b->stops;
@@ -157,16 +177,7 @@ int back_fetch(struct back *b, const struct back_span *spans, unsigned n)
 
 	if (!told_iommu(&b->told))
 		return 0;
-	for (unsigned i = 0; i < n && !error; i++) {
-		uint64_t at = spans[i].addr, last = at + (spans[i].len ? spans[i].len - 1 : 0);
-
-		for (; at <= last && !error; at = (at | (BACK_PAGE - 1)) + 1) {
-			struct message message = back_miss_message(at, 0, spans[i].perm);
-
-			error = wait_room(b, AT_ONCE, stops);
-			if (!error && !ask(b, &message))
-				error = -ENOTCONN;
-		}
-	}
+	for (unsigned i = 0; i < n && !error; i++)
+		error = fetch_one(b, &spans[i], stops);
 	return error ? error : wait_room(b, 0, stops);
 }

@@ -17,8 +17,10 @@ bool back_is_open(const struct back *b)
 static void end(struct back *b)
 {
 	b->left = !told_any_started(&b->told);
-	if (b->recording)
+	if (b->recording) {
 		b->record.ended = true;
+		record_stop(&b->record);
+	}
 	back_forget(b);
 }
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* vhu conform backend: probes a back-end, tries the cases on it, and reports. */
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +7,7 @@
 #include "cli.h"
 #include "front.h"
 #include "io.h"
+#include "process.h"
 #include "side.h"
 #include "subject.h"
 #include "suite_backend.h"
@@ -37,7 +36,7 @@ static void try_case(struct trial *trial, struct subject *subject)
 
 static bool is_gone(const struct subject *subject)
 {
-	return subject->pid && kill(subject->pid, 0) < 0 && errno == ESRCH;
+	return subject->pid && !process_is_there(subject->pid);
 }
 
 /* A back-end that does not outlive a case has failed it, whatever the case says. */
@@ -69,7 +68,7 @@ static bool perform(struct trial *trial, void *opaque)
 	return check_life(trial, subject);
 }
 
-/* Whether frames come back is seen by sending one. */
+/* A frame that is not the one that was sent may come, too: that is no echo. */
 static void find_echo(struct front *f)
 {
 	struct span frame;
@@ -77,18 +76,52 @@ static void find_echo(struct front *f)
 	front_open(f, &(struct front_setup){ 0 });
 	io_start(f);
 	frame = front_alloc(f, 512);
+	front_pattern(&frame, 1);
 	io_out(f, &frame, 1);
-	f->subject->echo = front_wait_used(f, io_in_ring(f), 1, PROBE_ECHO_MS);
+	EXPECT(f, front_wait_used(f, io_in_ring(f), 1, PROBE_ECHO_MS), "it to come back");
+	io_expect_saw(f, &frame, 1);
 }
 
-static void probe_echo(struct subject *subject, unsigned patience_ms)
+/* Well or not: whoever serves no request at all is no disk, or can't be judged as one. */
+static void find_disk(struct front *f)
 {
-	const struct conform_case which = { .id = "probe", .backend = find_echo };
-	struct trial trial = { .which = &which, .patience_ms = patience_ms, .random = 1 };
+	struct span data;
+
+	front_open(f, &(struct front_setup){ 0 });
+	io_start(f);
+	data = front_alloc(f, 512);
+	io_in(f, &data, 1);
+	expect_used(f, 0);
+}
+
+static enum verdict probe(struct subject *subject, void (*find)(struct front *f), char *why,
+                          size_t size)
+{
+	const struct conform_case which = { .id = "probe", .backend = find };
+	struct trial trial = { .which = &which, .patience_ms = subject->patience_ms, .random = 1 };
+
+	try_case(&trial, subject);
+	snprintf(why, size, "%s", trial.reason);
+	evidence_done(&trial.evidence);
+	return trial.verdict;
+}
+
+/* What it does beside messages. False: it is not what --type says. */
+static bool probe_device(struct subject *subject, char *why, size_t size)
+{
+	char text[sizeof(((struct trial *)NULL)->reason)];
 
 	if (subject->device == DEVICE_NET)
-		try_case(&trial, subject);
-	evidence_done(&trial.evidence);
+		subject->echo = probe(subject, find_echo, text, sizeof(text)) == VERDICT_PASS;
+	if (subject->device != DEVICE_BLK ||
+	    probe(subject, find_disk, text, sizeof(text)) != VERDICT_FAIL)
+		return true;
+	snprintf(
+		why, size,
+		"no disk serves the read of a sector there: expected %.300s; --type=any judges the "
+		"messages of whatever it is",
+		text);
+	return false;
 }
 
 static int judge(struct suite *suite, const struct options *options)
@@ -98,13 +131,13 @@ static int judge(struct suite *suite, const struct options *options)
 		                   .device = options->device,
 		                   .pid = options->pid,
 		                   .patience_ms = options->timeout_ms };
-	char why[300];
+	char why[600];
 
-	if (subject_probe(&subject, why, sizeof(why))) {
+	if (subject_probe(&subject, why, sizeof(why)) ||
+	    !probe_device(&subject, why, sizeof(why))) {
 		fprintf(stderr, "vhu conform backend: %s\n", why);
 		return EXIT_NO_PEER;
 	}
-	probe_echo(&subject, options->timeout_ms);
 	suite_run(suite, perform, &subject);
 	return side_tell(&side_backend, suite, options, subject.name);
 }

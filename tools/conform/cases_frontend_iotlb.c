@@ -15,21 +15,19 @@ static bool is_within(uint64_t iova, uint64_t first, uint64_t size)
 
 static void answered(struct back *b)
 {
-	unsigned oldest, last;
+	unsigned oldest;
 	struct walk w;
 
-	expect_iommu(b);
-	walk_start(&w, b);
+	walk_start_iommu(&w, b);
 	while (walk_next(&w) && w.i < b->record.thinned)
-		;
+		walk_at_any(&w, MESSAGE_MAIN);
 	NOTE(b, "%u misses were answered", w.n_answered);
 	if (!w.n_asked)
 		trial_skip(b->trial, "nothing was missed");
 	if (w.n_asked == w.n_answered || !told_any_started(&w.told))
 		return;
 	oldest = w.asked[w.n_answered % BACK_ASKED];
-	last = (b->record.n < b->record.thinned ? b->record.n : b->record.thinned) - 1;
-	if (b->record.seen[last].us - b->record.seen[oldest].us < b->patience_ms * UINT64_C(1000))
+	if (record_end_us(&b->record) - b->record.seen[oldest].us < b->patience_ms * UINT64_C(1000))
 		return;
 	walk_show(&w, oldest);
 	trial_fail(b->trial, "a reply to each miss: this one has none");
@@ -39,12 +37,11 @@ static void well_formed(struct back *b)
 {
 	struct walk w;
 
-	expect_iommu(b);
-	walk_start(&w, b);
+	walk_start_iommu(&w, b);
 	while (walk_next(&w)) {
 		const struct vhu_header *header = &w.seen->header;
 
-		if (w.seen->channel != MESSAGE_BACK || w.seen->ours)
+		if (!walk_at_any(&w, MESSAGE_BACK))
 			continue;
 		EXPECT_SEEN(&w, w.answers, "no message on the back-channel but replies");
 		EXPECT_SEEN(&w, header->request == w.answers->header.request,
@@ -88,8 +85,7 @@ static void expect_granted(struct back *b, bool with_perm)
 	unsigned n = 0;
 	struct walk w;
 
-	expect_iommu(b);
-	walk_start(&w, b);
+	walk_start_iommu(&w, b);
 	while (walk_next(&w)) {
 		if (!walk_at_answer(&w, &miss, &value) || value)
 			continue;
@@ -102,9 +98,7 @@ static void expect_granted(struct back *b, bool with_perm)
 		           "answered",
 		           (uint64_t)miss.iova, with_perm ? " with the permission asked for" : "");
 	}
-	NOTE(b, "%u misses were granted", n);
-	if (!n)
-		trial_skip(b->trial, "no miss was granted");
+	walk_expect_some(&w, n, "misses were granted", "no miss was granted");
 }
 
 static void covers(struct back *b)
@@ -122,8 +116,7 @@ static void updates_are_sane(struct back *b)
 	unsigned n = 0;
 	struct walk w;
 
-	expect_iommu(b);
-	walk_start(&w, b);
+	walk_start_iommu(&w, b);
 	for (; walk_next(&w); n += walk_at_iotlb(&w, VHU_IOTLB_UPDATE)) {
 		const struct vhu_iotlb *update = &w.message.payload.iotlb;
 
@@ -142,8 +135,7 @@ static void updates_inside(struct back *b)
 {
 	struct walk w;
 
-	expect_iommu(b);
-	walk_start(&w, b);
+	walk_start_iommu(&w, b);
 	while (walk_next(&w)) {
 		const struct vhu_iotlb *update = &w.message.payload.iotlb;
 
@@ -159,8 +151,7 @@ static void types(struct back *b)
 {
 	struct walk w;
 
-	expect_iommu(b);
-	walk_start(&w, b);
+	walk_start_iommu(&w, b);
 	while (walk_next(&w))
 		if (walk_at(&w, VHU_FE_IOTLB_MSG))
 			EXPECT_SEEN(&w,
@@ -174,25 +165,21 @@ static void acknowledged(struct back *b)
 	unsigned n = 0;
 	struct walk w;
 
-	expect_iommu(b);
-	walk_start(&w, b);
+	walk_start_iommu(&w, b);
 	while (walk_next(&w))
 		if (walk_at_iotlb(&w, VHU_IOTLB_INVALIDATE)) {
 			EXPECT_SEEN(&w, w.seen->header.flags & VHU_FLAG_NEED_REPLY,
 			            "an invalidation to ask for a reply");
 			n++;
 		}
-	NOTE(b, "%u invalidations", n);
-	if (!n)
-		trial_skip(b->trial, "nothing was invalidated");
+	walk_expect_some(&w, n, "invalidations", "nothing was invalidated");
 }
 
 static void invalidations_are_sane(struct back *b)
 {
 	struct walk w;
 
-	expect_iommu(b);
-	walk_start(&w, b);
+	walk_start_iommu(&w, b);
 	while (walk_next(&w)) {
 		const struct vhu_iotlb *range = &w.message.payload.iotlb;
 
@@ -231,8 +218,7 @@ static void changes_are_announced(struct back *b)
 	unsigned n = 0;
 	struct walk w;
 
-	expect_iommu(b);
-	walk_start(&w, b);
+	walk_start_iommu(&w, b);
 	while (walk_next(&w)) {
 		const struct vhu_iotlb *update = &w.message.payload.iotlb;
 
@@ -249,9 +235,7 @@ static void changes_are_announced(struct back *b)
 		           "0x%" PRIx64 ", and is 0x%" PRIx64 " now",
 		           at, uva, (uint64_t)update->uaddr + (at - update->iova));
 	}
-	NOTE(b, "%u updates were compared", n);
-	if (!n)
-		trial_skip(b->trial, "there were no updates");
+	walk_expect_some(&w, n, "updates were compared", "there were no updates");
 }
 
 /* Whether what follows explains that an address is not there any more. */
@@ -274,8 +258,8 @@ static bool is_explained(const struct walk *w, uint64_t iova)
 		    is_within(iova, message.payload.iotlb.iova, message.payload.iotlb.size))
 			return true;
 	}
-	/* There was not time enough to see it. */
-	return true;
+	/* Whether there was not time enough to see it. */
+	return record_end_us(record) - w->seen->us <= LATE_US;
 }
 
 static void ends_are_announced(struct back *b)
@@ -286,8 +270,7 @@ static void ends_are_announced(struct back *b)
 	unsigned n = 0;
 	struct walk w;
 
-	expect_iommu(b);
-	walk_start(&w, b);
+	walk_start_iommu(&w, b);
 	while (walk_next(&w)) {
 		if (!walk_at_answer(&w, &miss, &value))
 			continue;
@@ -302,9 +285,7 @@ static void ends_are_announced(struct back *b)
 		           "refused now",
 		           (uint64_t)miss.iova);
 	}
-	NOTE(b, "%u misses were compared", n);
-	if (!n)
-		trial_skip(b->trial, "nothing was missed");
+	walk_expect_some(&w, n, "misses were compared", "nothing was missed");
 }
 
 static bool is_of_a_ring(const struct told *told, uint64_t iova)
@@ -329,8 +310,7 @@ static void ring_pages(struct back *b)
 	unsigned n = 0;
 	struct walk w;
 
-	expect_iommu(b);
-	walk_start(&w, b);
+	walk_start_iommu(&w, b);
 	while (walk_next(&w)) {
 		if (!walk_at_answer(&w, &miss, &value) || !is_of_a_ring(&w.told, miss.iova))
 			continue;
@@ -340,9 +320,7 @@ static void ring_pages(struct back *b)
 			trial_fail(b->trial, "pages of a ring that runs to be granted");
 		}
 	}
-	NOTE(b, "%u misses were of pages of rings", n);
-	if (!n)
-		trial_skip(b->trial, "no page of a ring was missed");
+	walk_expect_some(&w, n, "misses were of pages of rings", "no page of a ring was missed");
 }
 
 static const struct conform_case cases[] = {

@@ -39,7 +39,7 @@ static void expect_none(struct back *b, int error)
 
 	walk_start(&w, b);
 	while (walk_next(&w)) {
-		if (w.seen->ours || w.seen->channel != MESSAGE_MAIN)
+		if (!walk_at_any(&w, MESSAGE_MAIN))
 			continue;
 		EXPECT_SEEN(&w, judge(&w, &why) != error, "every message to be fit: %s", why.text);
 		n++;
@@ -79,7 +79,7 @@ static void negotiated(struct back *b)
 
 	walk_start(&w, b);
 	while (walk_next(&w))
-		if (!w.seen->ours && w.seen->channel == MESSAGE_MAIN &&
+		if (walk_at_any(&w, MESSAGE_MAIN) &&
 		    message_spec(MESSAGE_MAIN, w.seen->header.request))
 			EXPECT_SEEN(&w, judge(&w, &why) != -EOPNOTSUPP,
 			            "only what is negotiated to be used: %s", why.text);
@@ -91,7 +91,7 @@ static void known(struct back *b)
 
 	walk_start(&w, b);
 	while (walk_next(&w))
-		if (!w.seen->ours && w.seen->channel == MESSAGE_MAIN)
+		if (walk_at_any(&w, MESSAGE_MAIN))
 			EXPECT_SEEN(&w, message_spec(MESSAGE_MAIN, w.seen->header.request),
 			            "only requests that the specification knows");
 }
@@ -104,7 +104,7 @@ static void deprecated(struct back *b)
 	walk_start(&w, b);
 	while (walk_next(&w)) {
 		spec = message_spec(MESSAGE_MAIN, w.seen->header.request);
-		if (!w.seen->ours && w.seen->channel == MESSAGE_MAIN && spec)
+		if (walk_at_any(&w, MESSAGE_MAIN) && spec)
 			EXPECT_SEEN(&w, !spec->deprecated, "no message that is deprecated");
 	}
 }
@@ -115,8 +115,7 @@ static void need_reply(struct back *b)
 
 	walk_start(&w, b);
 	while (walk_next(&w))
-		if (!w.seen->ours && w.seen->channel == MESSAGE_MAIN &&
-		    w.seen->header.flags & VHU_FLAG_NEED_REPLY)
+		if (walk_at_any(&w, MESSAGE_MAIN) && w.seen->header.flags & VHU_FLAG_NEED_REPLY)
 			EXPECT_SEEN(&w, w.told.protocol & VHU_BIT(VHU_PROTOCOL_F_REPLY_ACK),
 			            "NEED_REPLY only after REPLY_ACK was negotiated");
 }

@@ -21,11 +21,6 @@ static bool is_turn(struct back *b, const struct message *request)
 	return request->header.request == VHU_FE_IOTLB_MSG && !b->turns++;
 }
 
-static void send_raw(struct back *b, const struct message *reply)
-{
-	link_send(&b->main, reply);
-}
-
 static struct message reply_to(const struct message *request)
 {
 	struct message reply;
@@ -36,37 +31,33 @@ static struct message reply_to(const struct message *request)
 	return reply;
 }
 
-static bool short_reply(struct back *b, const struct message *request)
+/* In place of the reply, the same with another header. */
+static bool reply_with(struct back *b, const struct message *request, uint32_t number,
+                       uint32_t flags, uint32_t size)
 {
 	struct message reply = reply_to(request);
 
 	if (!is_turn(b, request))
 		return false;
-	reply.header.size = 4;
-	send_raw(b, &reply);
+	reply.header = (struct vhu_header){ number, flags, size };
+	link_send(&b->main, &reply);
 	return true;
+}
+
+static bool short_reply(struct back *b, const struct message *request)
+{
+	return reply_with(b, request, request->header.request, VHU_FLAG_VERSION | VHU_FLAG_REPLY,
+	                  4);
 }
 
 static bool other_reply(struct back *b, const struct message *request)
 {
-	struct message reply = reply_to(request);
-
-	if (!is_turn(b, request))
-		return false;
-	reply.header.request = VHU_FE_SET_OWNER;
-	send_raw(b, &reply);
-	return true;
+	return reply_with(b, request, VHU_FE_SET_OWNER, VHU_FLAG_VERSION | VHU_FLAG_REPLY, 8);
 }
 
 static bool no_reply_flag(struct back *b, const struct message *request)
 {
-	struct message reply = reply_to(request);
-
-	if (!is_turn(b, request))
-		return false;
-	reply.header.flags = VHU_FLAG_VERSION;
-	send_raw(b, &reply);
-	return true;
+	return reply_with(b, request, request->header.request, VHU_FLAG_VERSION, 8);
 }
 
 static bool huge_reply(struct back *b, const struct message *request)
@@ -150,12 +141,10 @@ static void gone_in_request(struct back *b)
 
 static void reply_unasked(struct back *b)
 {
-	struct message reply;
+	const struct message request = { .header.request = VHU_FE_GET_FEATURES };
+	const struct message reply = reply_to(&request);
 
 	back_open(b, BACK_ANY);
-	message_init(&reply, VHU_FE_GET_FEATURES);
-	reply.header.flags |= VHU_FLAG_REPLY;
-	reply.header.size = sizeof(reply.payload.u64);
 	link_send(&b->main, &reply);
 	back_serve(b, 50);
 	back_expect_survives(b);
@@ -244,8 +233,8 @@ static void expect_begins_anew(struct back *b)
 	back_open_new(b);
 	while (back_is_open(b) && !b->told.has_features && clock_ns() < end)
 		back_listen(b, 50);
-	/* Whatever else is tried has no front-end any more. */
-	b->away = !b->told.has_features;
+	if (!b->told.has_features)
+		b->away = "the front-end does not begin anew after a case before";
 	EXPECT(b, b->told.has_features, "features to be set on the next connection: %s",
 	       back_is_open(b) ? "it is there, and nothing comes" : "it is closed again");
 }

@@ -42,16 +42,37 @@ static void top_of_the_space(struct back *b)
 	back_expect_goes_on(b);
 }
 
-static void known(struct back *b)
+/* Of an address that a ring uses @perm of, @offset behind its first byte; it is granted. */
+static void ask_again(struct back *b, uint8_t perm, uint64_t offset, uint64_t size)
 {
-	uint64_t page;
+	uint64_t iova;
 
 	back_open(b, BACK_IOMMU);
-	page = back_ring_address(b, PERM_READ);
-	forget(b, page);
-	back_miss(b, page, 0, PERM_READ);
-	expect_granted(b, page, PERM_READ);
+	iova = back_ring_address(b, perm) + offset;
+	forget(b, iova);
+	back_miss(b, iova, size, perm);
+	expect_granted(b, iova, perm);
 	back_expect_goes_on(b);
+}
+
+static void known(struct back *b)
+{
+	ask_again(b, PERM_READ, 0, 0);
+}
+
+static void unaligned(struct back *b)
+{
+	ask_again(b, PERM_READ, 3, 1);
+}
+
+static void written(struct back *b)
+{
+	ask_again(b, PERM_WRITE, 0, 0);
+}
+
+static void hint(struct back *b)
+{
+	ask_again(b, PERM_READ, 0, UINT64_C(1) << 30);
 }
 
 static void repeated(struct back *b)
@@ -64,42 +85,6 @@ static void repeated(struct back *b)
 		back_miss(b, page, 0, PERM_READ);
 	for (unsigned i = 0; i < 8; i++)
 		expect_granted(b, page, PERM_READ);
-	back_expect_goes_on(b);
-}
-
-static void unaligned(struct back *b)
-{
-	uint64_t iova;
-
-	back_open(b, BACK_IOMMU);
-	iova = back_ring_address(b, PERM_READ) + 3;
-	forget(b, iova);
-	back_miss(b, iova, 1, PERM_READ);
-	expect_granted(b, iova, PERM_READ);
-	back_expect_goes_on(b);
-}
-
-static void written(struct back *b)
-{
-	uint64_t page;
-
-	back_open(b, BACK_IOMMU);
-	page = back_ring_address(b, PERM_WRITE);
-	forget(b, page);
-	back_miss(b, page, 0, PERM_WRITE);
-	expect_granted(b, page, PERM_WRITE);
-	back_expect_goes_on(b);
-}
-
-static void hint(struct back *b)
-{
-	uint64_t page;
-
-	back_open(b, BACK_IOMMU);
-	page = back_ring_address(b, PERM_READ);
-	forget(b, page);
-	back_miss(b, page, UINT64_C(1) << 30, PERM_READ);
-	expect_granted(b, page, PERM_READ);
 	back_expect_goes_on(b);
 }
 

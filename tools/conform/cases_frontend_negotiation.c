@@ -114,8 +114,7 @@ static void back_channel_for_iommu(struct back *b)
 {
 	struct walk w;
 
-	expect_iommu(b);
-	walk_start(&w, b);
+	walk_start_iommu(&w, b);
 	while (walk_next(&w))
 		if (walk_at(&w, VHU_FE_SET_VRING_ENABLE) && w.message.payload.state.num &&
 		    told_iommu(&w.told)) {

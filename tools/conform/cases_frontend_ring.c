@@ -145,7 +145,7 @@ static void stopped_before_the_end(struct back *b)
 
 	walk_start(&w, b);
 	while (walk_next(&w))
-		;
+		walk_at(&w, VHU_FE_SET_VRING_KICK);
 	if (!b->record.ended)
 		trial_skip(b->trial, "the front-end did not end its connection while it was "
 		                     "observed");
@@ -162,7 +162,7 @@ static void enabled_by_message(struct back *b)
 
 	walk_start(&w, b);
 	while (walk_next(&w))
-		;
+		walk_at(&w, VHU_FE_SET_VRING_KICK);
 	if (!(w.told.features & VHU_BIT(VHU_F_PROTOCOL_FEATURES)))
 		trial_skip(b->trial, "rings are enabled without a message: bit 30 is not set");
 	for (unsigned i = 0; i < TOLD_RINGS; i++)
@@ -236,6 +236,7 @@ static const struct conform_case cases[] = {
 		.title = "rings are stopped before the connection is closed",
 		.rule = "vhost-user: Ring states; GET_VRING_BASE",
 		.level = LEVEL_SHOULD,
+		.needs.device = DEVICE_IO,
 		.frontend = stopped_before_the_end,
 	},
 	{

@@ -32,6 +32,9 @@ static void try_case(struct trial *trial, struct back *b)
 
 		back_begin(b, trial);
 		trial_run(trial, act, b);
+		if (trial->verdict == VERDICT_PASS && b->walked && !b->found)
+			trial_set(trial, VERDICT_NOT_APPLICABLE,
+			          "the front-end has sent nothing of what it is about");
 		again = was_disturbed(b, trial);
 		back_end(b);
 		if (!again)
@@ -46,14 +49,16 @@ static void check_life(struct trial *trial, struct back *b)
 	char reason[sizeof(trial->reason)];
 
 	memcpy(reason, trial->reason, sizeof(reason));
-	if (back_is_dead(b))
+	if (back_is_dead(b)) {
+		trial->level = LEVEL_MUST;
 		trial_set(trial, VERDICT_FAIL,
 		          "the front-end to live on: afterwards its process is gone%s%.300s",
 		          reason[0] ? "; besides: " : "", reason);
-	else if (b->returns && !was_away && !back_is_there(b))
+	} else if (b->returns && !was_away && !back_come_back(b)) {
 		trial_set(trial, VERDICT_FAIL,
 		          "the front-end to come back, as it did before: it does not%s%.300s",
 		          reason[0] ? "; besides: " : "", reason);
+	}
 }
 
 static bool perform(struct trial *trial, void *opaque)
@@ -105,6 +110,7 @@ static int judge(struct suite *suite, const struct options *options)
 	b->device = options->device;
 	b->pid = options->pid;
 	b->patience_ms = options->timeout_ms;
+	b->observe_ms = options->observe_ms;
 	status = run(suite, b, options);
 	back_done(b);
 	free(b);

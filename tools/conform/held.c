@@ -7,7 +7,7 @@
 
 int held_init(struct held *held)
 {
-	held->n = 0;
+	*held = (struct held){ 0 };
 	held->ranges = calloc(HELD_MAX, sizeof(*held->ranges));
 	return held->ranges ? 0 : -ENOMEM;
 }
@@ -21,6 +21,7 @@ void held_done(struct held *held)
 void held_clear(struct held *held)
 {
 	held->n = 0;
+	held->full = false;
 }
 
 /* Index of the lowest range that ends at @iova or behind it. */
@@ -41,8 +42,10 @@ static unsigned seek(const struct held *held, uint64_t iova)
 
 static void insert(struct held *held, unsigned at, struct held_range range)
 {
-	if (held->n == HELD_MAX)
+	if (held->n == HELD_MAX) {
+		held->full = true;
 		return;
+	}
 	memmove(&held->ranges[at + 1], &held->ranges[at], (held->n - at) * sizeof(range));
 	held->ranges[at] = range;
 	held->n++;
@@ -80,15 +83,34 @@ static void drop(struct held *held, uint64_t first, uint64_t last)
 	held->n -= to - from;
 }
 
+/* The range at @i and the one behind it become one where that says the same. */
+static void join(struct held *held, unsigned i)
+{
+	struct held_range *range = &held->ranges[i], *behind = range + 1;
+
+	if (i + 1 >= held->n || range->last + 1 != behind->first || range->perm != behind->perm ||
+	    held_uva(range, behind->first) != behind->uva)
+		return;
+	range->last = behind->last;
+	memmove(behind, behind + 1, (held->n - i - 2) * sizeof(*range));
+	held->n--;
+}
+
 void held_set(struct held *held, uint64_t iova, uint64_t size, uint64_t uva, uint8_t perm)
 {
 	uint64_t last = iova + size - 1;
+	unsigned i;
 
 	if (!size || last < iova)
 		return;
 	drop(held, iova, last);
-	if (perm)
-		insert(held, seek(held, iova), (struct held_range){ iova, last, uva, perm });
+	if (!perm)
+		return;
+	i = seek(held, iova);
+	insert(held, i, (struct held_range){ iova, last, uva, perm });
+	join(held, i);
+	if (i)
+		join(held, i - 1);
 }
 
 void held_drop(struct held *held, uint64_t iova, uint64_t size)

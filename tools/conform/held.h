@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The translations a front-end has granted and not taken back: ranges of iova, in
- * order, of which the newest wins where they overlap. Knows no memory and no
- * message.
+ * order, of which the newest wins where they overlap, and which are one where they
+ * go on as they began. Knows no memory and no message.
  *
  * Thread: the one that runs the suite.
  */
@@ -23,13 +23,14 @@ struct held_range {
 struct held {
 	struct held_range *ranges; /* by @first, never overlapping */
 	unsigned n;
+	bool full; /* since it was last clear there was no room for some: not all is known */
 };
 
 /* 0 or -ENOMEM; held_done() in any case. */
 int held_init(struct held *held);
 void held_done(struct held *held);
 
-/* Ranges that wrap or have no byte are ignored; so is what there is no room for. */
+/* Ranges that wrap or have no byte are ignored. */
 void held_set(struct held *held, uint64_t iova, uint64_t size, uint64_t uva, uint8_t perm);
 /* Size 0 at iova 0: all. */
 void held_drop(struct held *held, uint64_t iova, uint64_t size);

@@ -8,10 +8,18 @@
 void walk_start(struct walk *walk, struct back *b)
 {
 	*walk = (struct walk){ .b = b, .record = &b->record, .held = &b->scratch };
+	b->walked = true;
 	held_clear(&b->scratch);
 	told_start(&walk->told, b->record.features, b->record.protocol);
 	if (!b->record.n)
 		trial_skip(b->trial, "nothing was observed");
+}
+
+void walk_start_iommu(struct walk *walk, struct back *b)
+{
+	if (!(b->features & VHU_BIT(VIRTIO_F_ACCESS_PLATFORM)))
+		trial_skip(b->trial, "the front-end has not negotiated an IOMMU");
+	walk_start(walk, b);
 }
 
 static void take_iotlb(struct walk *walk, const struct vhu_iotlb *iotlb)
@@ -77,14 +85,26 @@ bool walk_next(struct walk *walk)
 	return true;
 }
 
+static bool found(const struct walk *walk, bool is_it)
+{
+	walk->b->found |= is_it;
+	return is_it;
+}
+
+bool walk_at_any(const struct walk *walk, enum message_channel channel)
+{
+	return found(walk, !walk->seen->ours && walk->seen->channel == channel);
+}
+
 bool walk_at(const struct walk *walk, uint32_t request)
 {
-	return seen_request(walk->seen, request);
+	return found(walk, seen_request(walk->seen, request));
 }
 
 bool walk_at_iotlb(const struct walk *walk, uint8_t type)
 {
-	return walk_at(walk, VHU_FE_IOTLB_MSG) && walk->message.payload.iotlb.type == type;
+	return found(walk, seen_request(walk->seen, VHU_FE_IOTLB_MSG) &&
+	                           walk->message.payload.iotlb.type == type);
 }
 
 bool walk_at_answer(const struct walk *walk, struct vhu_iotlb *ret_miss, uint64_t *ret_value)
@@ -96,7 +116,7 @@ bool walk_at_answer(const struct walk *walk, struct vhu_iotlb *ret_miss, uint64_
 	seen_message(walk->answers, &asked);
 	*ret_miss = asked.payload.iotlb;
 	*ret_value = walk->message.payload.u64;
-	return true;
+	return found(walk, true);
 }
 
 void walk_show(const struct walk *walk, unsigned i)
@@ -143,8 +163,9 @@ void walk_show_page(const struct walk *walk, uint64_t iova)
 		walk_show(walk, shown[--n]);
 }
 
-void expect_iommu(struct back *b)
+void walk_expect_some(const struct walk *walk, unsigned n, const char *what, const char *none)
 {
-	if (!(b->features & VHU_BIT(VIRTIO_F_ACCESS_PLATFORM)))
-		trial_skip(b->trial, "the front-end has not negotiated an IOMMU");
+	NOTE(walk->b, "%u %s", n, what);
+	if (!n)
+		trial_skip(walk->b->trial, "%s", none);
 }

@@ -36,8 +36,17 @@ struct walk {
 
 /* Ends the trial as not applicable where nothing was observed. */
 void walk_start(struct walk *walk, struct back *b);
+/* The same where addresses were not translated. */
+void walk_start_iommu(struct walk *walk, struct back *b);
 bool walk_next(struct walk *walk);
 
+/*
+ * Where a case finds none of what it is about by one of these it is not applicable,
+ * whatever it says.
+ */
+
+/* It is a message of the front-end. */
+bool walk_at_any(const struct walk *walk, enum message_channel channel);
 /* It is this request of the front-end. */
 bool walk_at(const struct walk *walk, uint32_t request);
 /* It is a translation of this type, sent by the front-end. */
@@ -58,7 +67,7 @@ void walk_show_page(const struct walk *walk, uint64_t iova);
 		}                                                  \
 	} while (0)
 
-/* Ends the trial as not applicable where addresses were not translated. */
-void expect_iommu(struct back *b);
+/* Notes that there were @n of @what; ends the trial as not applicable, for @none, if 0. */
+void walk_expect_some(const struct walk *walk, unsigned n, const char *what, const char *none);
 
 #endif

@@ -9,7 +9,8 @@
 #include "number.h"
 
 #define TIMEOUT_DEFAULT 2.0
-#define TIMEOUT_MOST    60.0
+#define OBSERVE_DEFAULT 4.0
+#define SECONDS_MOST    60.0
 
 enum key {
 	KEY_SOCKET_PATH = 256,
@@ -23,6 +24,7 @@ enum key {
 	KEY_VERBOSE,
 	KEY_SEED,
 	KEY_TIMEOUT,
+	KEY_OBSERVE,
 	KEY_TAP,
 	KEY_JUNIT,
 	KEY_JSON,
@@ -40,6 +42,8 @@ static const struct argp_option table[] = {
 	{ "only", KEY_ONLY, "GLOBS", 0, "Cases whose id matches, or areas; separated by commas" },
 	{ "seed", KEY_SEED, "N", 0, "Of all that is random (default: 1)" },
 	{ "timeout", KEY_TIMEOUT, "SECONDS", 0, "How long what must come may take (default: 2)" },
+	{ "observe", KEY_OBSERVE, "SECONDS", 0,
+	  "How long a front-end is but looked at before it is provoked (default: 4)" },
 	{ "strict", KEY_STRICT, NULL, 0, "Breaches of the contract count, too" },
 	{ NULL, 0, NULL, 0, "What is told:", 3 },
 	{ "list", KEY_LIST, NULL, 0, "The cases, without trying them" },
@@ -73,11 +77,11 @@ static void set_number(struct argp_state *state, const char *text, uint64_t leas
 		argp_error(state, "not such a number: %s", text);
 }
 
-static void set_timeout(struct argp_state *state, const char *text, unsigned *ret_ms)
+static void set_seconds(struct argp_state *state, const char *text, unsigned *ret_ms)
 {
 	double seconds = 0;
 
-	if (number_parse_seconds(text, TIMEOUT_MOST, &seconds))
+	if (number_parse_seconds(text, SECONDS_MOST, &seconds))
 		argp_error(state, "not a number of seconds: %s", text);
 	*ret_ms = (unsigned)(seconds * 1000);
 }
@@ -99,7 +103,8 @@ static error_t parse_choice(int key, char *arg, struct argp_state *state, struct
 	case KEY_RESTART: options->restart_cmd = arg; break;
 	case KEY_ONLY: options->only = arg; break;
 	case KEY_SEED: set_number(state, arg, 0, &options->seed); break;
-	case KEY_TIMEOUT: set_timeout(state, arg, &options->timeout_ms); break;
+	case KEY_TIMEOUT: set_seconds(state, arg, &options->timeout_ms); break;
+	case KEY_OBSERVE: set_seconds(state, arg, &options->observe_ms); break;
 	default: return ARGP_ERR_UNKNOWN;
 	}
 	return 0;
@@ -142,7 +147,9 @@ void options_parse(int argc, char **argv, const char *about, struct options *ret
 {
 	const struct argp argp = { .options = table, .parser = parse, .doc = about };
 
-	*ret = (struct options){ .seed = 1, .timeout_ms = (unsigned)(TIMEOUT_DEFAULT * 1000) };
+	*ret = (struct options){ .seed = 1,
+		                 .timeout_ms = (unsigned)(TIMEOUT_DEFAULT * 1000),
+		                 .observe_ms = (unsigned)(OBSERVE_DEFAULT * 1000) };
 	argp_err_exit_status = EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, ret);
 }

@@ -24,6 +24,7 @@ struct options {
 	bool verbose;
 	uint64_t seed;
 	unsigned timeout_ms;
+	unsigned observe_ms; /* a front-end */
 };
 
 /*

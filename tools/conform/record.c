@@ -32,6 +32,18 @@ void record_start(struct record *record, uint64_t features, uint64_t protocol)
 	record->n = 0;
 	record->thinned = RECORD_MAX;
 	record->ended = false;
+	record->stop_us = 0;
+}
+
+void record_stop(struct record *record)
+{
+	record->stop_us = (clock_ns() - record->start_ns) / 1000;
+}
+
+uint64_t record_end_us(const struct record *record)
+{
+	return record->thinned == RECORD_MAX ? record->stop_us
+	                                     : record->seen[record->thinned - 1].us;
 }
 
 static bool is_eventfd(int fd)

@@ -50,6 +50,7 @@ struct record {
 	unsigned n;
 	unsigned thinned; /* from here on there are no translations; RECORD_MAX: there are all */
 	bool ended;       /* the front-end closed the connection */
+	uint64_t stop_us; /* since when it was not looked at any more */
 };
 
 /* 0 or -ENOMEM; record_done() in any case. */
@@ -57,6 +58,10 @@ int record_init(struct record *record);
 void record_done(struct record *record);
 
 void record_start(struct record *record, uint64_t features, uint64_t protocol);
+/* Nothing comes any more. */
+void record_stop(struct record *record);
+/* Until when what has to do with translations was recorded, if it came. */
+uint64_t record_end_us(const struct record *record);
 void record_add(struct record *record, enum message_channel channel, bool ours,
                 const struct message *message);
 

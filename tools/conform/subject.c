@@ -3,17 +3,15 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "link.h"
+#include "process.h"
 #include "transport/socket.h"
 #include "wire/feature.h"
 
@@ -30,12 +28,10 @@ static bool restart(const struct subject *subject)
 /* The process that listens there now, where it is not the one that was told of. */
 static void find_pid(struct subject *subject, int fd)
 {
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
+	pid_t peer = process_of_peer(fd);
 
-	if (subject->pid && kill(subject->pid, 0) &&
-	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
-		subject->pid = peer.pid;
+	if (subject->pid && peer && !process_is_there(subject->pid))
+		subject->pid = peer;
 }
 
 int subject_connect(struct subject *subject, int ms)
@@ -128,27 +124,6 @@ static int probe(struct subject *subject, struct link *link)
 	return error;
 }
 
-/* What it was started as; the kernel's name of a process is cut. */
-static void find_name(struct subject *subject, int fd)
-{
-	char path[64], line[256] = "", *name;
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
-	FILE *file;
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-		return;
-	snprintf(path, sizeof(path), "/proc/%d/cmdline", subject->pid ? subject->pid : peer.pid);
-	file = fopen(path, "re");
-	if (!file)
-		return;
-	if (fgets(line, sizeof(line), file)) {
-		name = strrchr(line, '/');
-		snprintf(subject->name, sizeof(subject->name), "%s", name ? name + 1 : line);
-	}
-	fclose(file);
-}
-
 static int probe_first(struct subject *subject, char *why, unsigned long size)
 {
 	struct trial *trial = silent_trial(subject->patience_ms);
@@ -159,7 +134,8 @@ static int probe_first(struct subject *subject, char *why, unsigned long size)
 		snprintf(why, size, "can't connect to %s: %s", subject->path, strerror(-error));
 	} else {
 		link.fd = error;
-		find_name(subject, link.fd);
+		process_name(subject->pid ? subject->pid : process_of_peer(link.fd), subject->name,
+		             sizeof(subject->name));
 		error = probe(subject, &link);
 		if (error)
 			snprintf(why, size, "%s does not answer as a back-end does: %s",

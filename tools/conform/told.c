@@ -138,7 +138,8 @@ uint64_t told_inside(const struct told *told, uint64_t uva, uint64_t len)
 		step = inside_one(told, uva + sum);
 		if (!step)
 			break;
-		sum += step;
+		/* Regions that wrap may have more bytes in all than there are addresses. */
+		sum = step < len - sum ? sum + step : len;
 	}
-	return sum < len ? sum : len;
+	return sum;
 }
