@@ -93,6 +93,27 @@ PEERS = [
 ]
 
 
+class Python:
+  """wrong_frontend.py with one @fault. It comes back by itself."""
+  version = ''
+
+  def __init__(self, fault=''):
+    self.name = 'python-' + (fault or 'right')
+    self.fault = fault
+    self.own = None
+
+  def lacking(self):
+    return ''
+
+  def options_of(self, daemon, folder, path):
+    self.own = Process('front-end', [sys.executable, os.path.join(HERE, 'wrong_frontend.py'), path,
+                                     self.fault], os.path.join(folder, 'front-end.log'))
+    return [f'--pid={self.own.child.pid}']
+
+  def start(self, folder, path):
+    return self.own
+
+
 def wait_for_socket(path, process):
   end = time.monotonic() + 10
   while not os.path.exists(path) and process.poll() is None and time.monotonic() < end:

@@ -14,10 +14,10 @@ def named(test, subject, what):
   return test
 
 
-def passes_everything(subject, judge, least=0):
+def passes_everything(subject, judge, least=0, *more):
   """@judge: of subjects.py or frontends.py. @least: how many cases apply."""
   def test(daemon, folder):
-    code, report = judge(subject, daemon, folder, '--strict')
+    code, report = judge(subject, daemon, folder, '--strict', *more)
     wrong = [f"{case['id']}: {case['verdict']}: {case['reason']}" for case in report['cases']
              if case['verdict'] in ('fail', 'error')]
     equal(wrong, [])

@@ -224,6 +224,24 @@ def a_back_end_that_is_silent_from_the_start_is_none(daemon, folder):
     equal(done.returncode, NO_PEER)
 
 
+def whoever_serves_no_request_is_no_disk(daemon, folder):
+  """Nor is it judged for hours: nothing would be done in time."""
+  path = os.path.join(folder, 's')
+  with Wrong(path):
+    done = run(daemon, 'backend', f'--socket-path={path}', '--type=blk', '--timeout=0.3')
+    equal(done.returncode, NO_PEER)
+    true('no disk' in done.stderr and '--type=any' in done.stderr, done.stderr)
+
+
+def a_disk_is_not_taken_for_a_network_that_echoes(daemon, folder):
+  path = os.path.join(folder, 's')
+  with a_disk(daemon, path):
+    done = run(daemon, 'backend', f'--socket-path={path}', '--type=net', '--verbose',
+               '--only=memory.every-region,iotlb-miss.reading')
+    equal(done.returncode, FINE)
+    equal(done.stdout.count('the back-end sends no frames back'), 2)
+
+
 # Those that take long come first.
 TESTS = [
     *[does_what_is_known(subject, judge) for subject in reversed(PEERS)],
@@ -237,6 +255,8 @@ TESTS = [
     a_back_end_of_one_connection_is_started_for_each,
     a_back_end_that_is_right_passes,
     what_is_wrong_is_found,
+    whoever_serves_no_request_is_no_disk,
+    a_disk_is_not_taken_for_a_network_that_echoes,
     a_death_is_the_verdict,
     *[passes_everything(subject, judge, LEAST) for subject in OURS],
 ]
