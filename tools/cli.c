@@ -55,11 +55,14 @@ static void close_output(void)
 	_exit(EXIT_DIFFERENT);
 }
 
-/* "help bench blk" is "bench blk --help". */
+/* "help bench blk" is "bench blk --help", and so is "bench blk -h". */
 static void turn_help(int argc, char **argv)
 {
 	static char option[] = "--help";
 
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], "-h"))
+			argv[i] = option;
 	if (argc < 3 || strcmp(argv[1], "help"))
 		return;
 	memmove(argv + 1, argv + 2, (size_t)(argc - 2) * sizeof(*argv));

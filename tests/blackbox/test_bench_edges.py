@@ -276,9 +276,9 @@ def help_comes_in_every_way(daemon, folder):
     done = subprocess.run([vhu_of(daemon), *words], capture_output=True, text=True, timeout=LIMIT)
     equal((done.returncode, done.stderr), (FINE, ''))
     return done.stdout
-  equal(said('help'), said('--help'))
+  equal((said('help'), said('-h')), 2 * (said('--help'),))
   for words in (['demo'], ['bench'], ['bench', 'blk'], ['bench', 'net'], ['conform', 'backend']):
-    equal(said('help', *words), said(*words, '--help'))
+    equal((said('help', *words), said(*words, '-h')), 2 * (said(*words, '--help'),))
   for kind in KINDS:
     for word in ('Examples:', 'Exit status: 0', '130 interrupted'):
       true(word in said('bench', kind, '--help'), f'{word} in the help of {kind}')
