@@ -51,8 +51,8 @@ static void send_nulls(int socket, unsigned n)
 }
 
 struct arrival {
-	union control control;
 	struct msghdr msg;
+	union control control;
 };
 
 /* With room for @room fds in what the kernel is given. */
