@@ -144,20 +144,20 @@ VHU_EXPORT int vhu_iommu_flush(struct vhu_iommu *iommu)
 /* 1: it waits in the queue; 0: nobody has to be told; -errno. */
 static int enqueue(struct vhu_iommu *iommu, const struct lazy_unmap *lazy)
 {
-	uint64_t holders;
+	struct hidden hidden;
 	int error = 0;
 
 	pthread_mutex_lock(&iommu->lock);
 	if (iommu->n_lazy == iommu->config.lazy_max)
 		error = -ENOBUFS;
 	if (!error)
-		error = pagetable_hide(&iommu->table, lazy->range, iommu->stamp + 1, &holders);
+		error = pagetable_hide(&iommu->table, lazy->range, iommu->stamp + 1, &hidden);
 	if (error)
 		goto out;
 	iommu->stamp++;
 	iommu->stats.unmaps++;
-	iommu->stats.silent += !holders;
-	if (holders) {
+	iommu->stats.silent += !hidden.holders;
+	if (hidden.holders) {
 		iommu->lazy[iommu->n_lazy++] = *lazy;
 		error = 1;
 		if (iommu->n_lazy == 1)

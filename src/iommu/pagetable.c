@@ -74,13 +74,6 @@ static void set_exposed(struct pagetable *table, struct rangetree_value *value, 
 	value->exposed = exposed;
 }
 
-static void insert(struct pagetable *table, uint64_t start, const struct rangetree_value *value)
-{
-	rangetree_insert(&table->tree, start, value);
-	table->n_joined += value->joined;
-	table->n_exposed += value->exposed;
-}
-
 /* Goes on to the next one in @range, if there is one. */
 static bool remove_at(struct pagetable *table, struct range range, struct rangetree_place *place)
 {
@@ -100,6 +93,15 @@ static bool straddles(const struct pagetable *table, uint64_t addr, struct range
 	       rangetree_value(ret)->last >= addr;
 }
 
+/* @below: what is next below @start. */
+static void insert_behind(struct pagetable *table, const struct rangetree_place *below,
+                          uint64_t start, const struct rangetree_value *value)
+{
+	rangetree_insert_behind(&table->tree, below, start, value);
+	table->n_joined += value->joined;
+	table->n_exposed += value->exposed;
+}
+
 /* Makes an entry begin at @addr if one goes across it; needs a reserve of one. */
 static void cut(struct pagetable *table, uint64_t addr, bool joined)
 {
@@ -113,7 +115,7 @@ static void cut(struct pagetable *table, uint64_t addr, bool joined)
 		upper.uva += addr - rangetree_start(&place);
 	upper.joined = joined;
 	rangetree_value(&place)->last = addr - 1;
-	insert(table, addr, &upper);
+	insert_behind(table, &place, addr, &upper);
 }
 
 static bool has_room(struct pagetable *table)
@@ -124,18 +126,21 @@ static bool has_room(struct pagetable *table)
 int pagetable_map(struct pagetable *table, struct range iova, uint64_t uva, uint8_t perm)
 {
 	const struct rangetree_value value = { .last = iova.last, .uva = uva, .perm = perm };
-	struct rangetree_place place;
+	struct rangetree_place below;
+	const bool any = rangetree_find_below(&table->tree, iova.last, &below);
 
-	if (rangetree_find_below(&table->tree, iova.last, &place) &&
-	    rangetree_value(&place)->last >= iova.start)
-		return rangetree_value(&place)->hidden && !rangetree_value(&place)->exposed
+	if (any && rangetree_value(&below)->last >= iova.start)
+		return rangetree_value(&below)->hidden && !rangetree_value(&below)->exposed
 		               ? -EBUSY
 		               : -EEXIST;
 	if (pagetable_count(table) >= table->max)
 		return -ENOSPC;
 	if (rangetree_reserve(&table->tree, 1))
 		return -ENOMEM;
-	insert(table, iova.start, &value);
+	if (any)
+		rangetree_insert_behind(&table->tree, &below, iova.start, &value);
+	else
+		rangetree_insert(&table->tree, iova.start, &value);
 	return 0;
 }
 
@@ -177,38 +182,44 @@ static uint64_t walk_up(struct rangetree_place place, struct range window, bool 
 	return rangetree_value(&place)->last;
 }
 
+/* What the entry at @place, which is live, is part of. */
+static struct mapping mapping_at(const struct rangetree_place *place, struct range window,
+                                 bool merge)
+{
+	const struct rangetree_value *value = rangetree_value(place);
+	struct mapping mapping = { .perm = value->perm, .place = *place };
+
+	mapping.iova.start = walk_down(*place, window, merge);
+	mapping.iova.last = walk_up(*place, window, merge);
+	if (mapping.iova.start < window.start)
+		mapping.iova.start = window.start;
+	if (mapping.iova.last > window.last)
+		mapping.iova.last = window.last;
+	mapping.uva = value->uva + (mapping.iova.start - rangetree_start(place));
+	return mapping;
+}
+
 bool pagetable_walk(const struct pagetable *table, uint64_t iova, struct range window, bool merge,
                     struct mapping *ret)
 {
 	struct rangetree_place place;
-	const struct rangetree_value *value;
 
-	if (!rangetree_find_below(&table->tree, iova, &place))
+	if (!rangetree_find_below(&table->tree, iova, &place) ||
+	    rangetree_value(&place)->last < iova || rangetree_value(&place)->hidden)
 		return false;
-	value = rangetree_value(&place);
-	if (value->last < iova || value->hidden)
-		return false;
-	ret->iova.start = walk_down(place, window, merge);
-	ret->iova.last = walk_up(place, window, merge);
-	if (ret->iova.start < window.start)
-		ret->iova.start = window.start;
-	if (ret->iova.last > window.last)
-		ret->iova.last = window.last;
-	ret->uva = value->uva + (ret->iova.start - rangetree_start(&place));
-	ret->perm = value->perm;
-	ret->place = place;
+	*ret = mapping_at(&place, window, merge);
 	return true;
 }
 
-bool pagetable_next(const struct pagetable *table, struct range iova, uint64_t *ret)
+bool pagetable_next(const struct pagetable *table, struct range window, struct mapping *ret)
 {
 	struct rangetree_place place;
-	bool more = first_in(table, iova, &place);
+	bool more = first_in(table, window, &place);
 
 	while (more && rangetree_value(&place)->hidden)
-		more = next_in(iova, &place);
+		more = next_in(window, &place);
 	if (more)
-		*ret = rangetree_start(&place) < iova.start ? iova.start : rangetree_start(&place);
+		*ret = mapping_at(&place, window, false);
 	return more;
 }
 
@@ -321,23 +332,40 @@ void pagetable_grant_walked(struct pagetable *table, const struct mapping *mappi
 		pagetable_grant(table, mapping->iova, holder);
 }
 
-/* What an unmap cuts. */
+/* What an unmap meets, and what of that it cuts. */
 struct edges {
+	bool any;
 	bool below, above; /* something begins before the range; goes on behind it */
 	bool behind;       /* a part begins behind it, which belongs to what is there */
-	struct rangetree_place low, high, next;
+	struct rangetree_place low, high, next; /* the first; the last; behind that */
 };
+
+/* The last entry that meets @iova, of which @first is the first. Mostly it is near. */
+static struct rangetree_place last_in(const struct pagetable *table, struct range iova,
+                                      struct rangetree_place first)
+{
+	struct rangetree_place next = first;
+
+	for (unsigned n = 0; n < GLANCE; n++) {
+		if (!next_in(iova, &next))
+			return first;
+		first = next;
+	}
+	rangetree_find_below(&table->tree, iova.last, &first);
+	return first;
+}
 
 static struct edges edges_of(const struct pagetable *table, struct range iova)
 {
 	struct edges edges = { 0 };
 
-	edges.below = straddles(table, iova.start, &edges.low);
-	if (iova.last == UINT64_MAX || !rangetree_find_below(&table->tree, iova.last, &edges.high))
+	edges.any = first_in(table, iova, &edges.low);
+	if (!edges.any)
 		return edges;
+	edges.high = edges.next = last_in(table, iova, edges.low);
+	edges.below = rangetree_start(&edges.low) < iova.start;
 	edges.above = rangetree_value(&edges.high)->last > iova.last;
-	edges.next = edges.high;
-	edges.behind = !edges.above && rangetree_next(&edges.next) &&
+	edges.behind = !edges.above && iova.last != UINT64_MAX && rangetree_next(&edges.next) &&
 	               rangetree_start(&edges.next) == iova.last + 1 &&
 	               rangetree_value(&edges.next)->joined;
 	return edges;
@@ -359,8 +387,8 @@ static uint64_t hide_needs(const struct edges *edges)
 	return needs;
 }
 
-/* What goes on behind the range is no part of what was there before. */
-static void cut_edges(struct pagetable *table, struct range iova, const struct edges *edges)
+/* What goes on behind the range is no part of what was there before. Finds the first anew. */
+static void cut_edges(struct pagetable *table, struct range iova, struct edges *edges)
 {
 	if (edges->behind)
 		set_joined(table, rangetree_value(&edges->next), false);
@@ -368,17 +396,27 @@ static void cut_edges(struct pagetable *table, struct range iova, const struct e
 		cut(table, iova.start, false);
 	if (edges->above)
 		cut(table, iova.last + 1, false);
+	if (edges->below || edges->above)
+		first_in(table, iova, &edges->low);
+}
+
+static void add_held(struct hidden *hidden, struct range range, uint64_t holders)
+{
+	if (!hidden->holders)
+		hidden->hull.start = range.start;
+	hidden->hull.last = range.last;
+	hidden->holders |= holders;
 }
 
 /* Whether there is another one in @iova, to which @place goes on. */
 static bool hide_one(struct pagetable *table, struct range iova, struct rangetree_place *place,
-                     uint64_t stamp, uint64_t *holders)
+                     uint64_t stamp, struct hidden *hidden)
 {
 	struct rangetree_value *value = rangetree_value(place);
 
-	*holders |= value->holders;
 	if (!value->hidden && !value->holders)
 		return remove_at(table, iova, place);
+	add_held(hidden, range_of(place), value->holders);
 	if (!value->hidden) {
 		value->hidden = true;
 		value->uva = stamp;
@@ -386,24 +424,22 @@ static bool hide_one(struct pagetable *table, struct range iova, struct rangetre
 	return next_in(iova, place);
 }
 
-int pagetable_hide(struct pagetable *table, struct range iova, uint64_t stamp,
-                   uint64_t *ret_holders)
+int pagetable_hide(struct pagetable *table, struct range iova, uint64_t stamp, struct hidden *ret)
 {
 	const uint64_t count = pagetable_count(table);
-	const struct edges edges = edges_of(table, iova);
+	struct edges edges = edges_of(table, iova);
 	const uint64_t needs = hide_needs(&edges);
-	struct rangetree_place place;
-	bool more;
 
-	*ret_holders = 0;
+	*ret = (struct hidden){ 0 };
+	if (!edges.any)
+		return 0;
 	if (needs && (count >= table->max || needs > table->max - count))
 		return -ENOSPC;
 	if (rangetree_reserve(&table->tree, 2))
 		return -ENOMEM;
 	cut_edges(table, iova, &edges);
-	more = first_in(table, iova, &place);
-	while (more)
-		more = hide_one(table, iova, &place, stamp, ret_holders);
+	while (hide_one(table, iova, &edges.low, stamp, ret))
+		;
 	return 0;
 }
 

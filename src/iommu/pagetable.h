@@ -58,8 +58,8 @@ int pagetable_map(struct pagetable *table, struct range iova, uint64_t uva, uint
 bool pagetable_walk(const struct pagetable *table, uint64_t iova, struct range window, bool merge,
                     struct mapping *ret);
 
-/* The first address of @iova that is mapped. */
-bool pagetable_next(const struct pagetable *table, struct range iova, uint64_t *ret);
+/* The first that is mapped in @window, as far as it goes within it. */
+bool pagetable_next(const struct pagetable *table, struct range window, struct mapping *ret);
 
 /* The holder is given what is live in @iova. */
 void pagetable_grant(struct pagetable *table, struct range iova, uint64_t holder);
@@ -67,13 +67,17 @@ void pagetable_grant(struct pagetable *table, struct range iova, uint64_t holder
 void pagetable_grant_walked(struct pagetable *table, const struct mapping *mapping,
                             uint64_t holder);
 
+/* What was hidden and is held, what was hidden before counting again. */
+struct hidden {
+	uint64_t holders; /* 0: there is none */
+	struct range hull;
+};
+
 /*
- * Hides all of @iova, exactly, and removes what nobody holds. *ret_holders: those
- * who hold something of it, what was hidden before counting again. @stamp grows
- * from call to call. 0; -ENOSPC, -ENOMEM: nothing changed.
+ * Hides all of @iova, exactly, and removes what nobody holds. @stamp grows from call
+ * to call. 0; -ENOSPC, -ENOMEM: nothing changed.
  */
-int pagetable_hide(struct pagetable *table, struct range iova, uint64_t stamp,
-                   uint64_t *ret_holders);
+int pagetable_hide(struct pagetable *table, struct range iova, uint64_t stamp, struct hidden *ret);
 
 /* The least range with all that is hidden in @iova and held; false: there is none. */
 bool pagetable_hull(const struct pagetable *table, struct range iova, uint64_t holder,

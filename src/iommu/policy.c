@@ -48,19 +48,24 @@ static void halve(struct mapping *mapping, uint64_t iova)
 	}
 }
 
+/* What covers @iova of the mapping; the device holds it from here on. */
+static struct iommu_answer give(struct iommu_device *device, struct mapping *mapping, uint64_t iova)
+{
+	halve(mapping, iova);
+	pagetable_grant_walked(&device->iommu->table, mapping, device->holder);
+	return (struct iommu_answer){ mapping->iova, mapping->uva, mapping->perm };
+}
+
 /* One answer, that covers @iova. */
 static bool answer_one(struct iommu_device *device, uint64_t iova, const struct scope *scope,
                        uint8_t perm, struct iommu_answer *answer)
 {
-	struct pagetable *table = &device->iommu->table;
 	struct mapping mapping;
 
-	if (!pagetable_walk(table, iova, scope->window, scope->merge, &mapping) ||
+	if (!pagetable_walk(&device->iommu->table, iova, scope->window, scope->merge, &mapping) ||
 	    (mapping.perm & perm) != perm)
 		return false;
-	halve(&mapping, iova);
-	pagetable_grant_walked(table, &mapping, device->holder);
-	*answer = (struct iommu_answer){ mapping.iova, mapping.uva, mapping.perm };
+	*answer = give(device, &mapping, iova);
 	return true;
 }
 
@@ -87,17 +92,16 @@ unsigned iommu_answers_of(struct iommu_device *device, struct range *range, bool
                           struct iommu_answer answers[IOMMU_ANSWERS_MAX])
 {
 	struct vhu_iommu *iommu = device->iommu;
-	const struct scope scope = { *range, false, false };
+	struct mapping mapping;
 	unsigned n = 0;
-	uint64_t iova;
 
 	*ret_more = true;
 	pthread_mutex_lock(&iommu->lock);
 	while (n < IOMMU_ANSWERS_MAX && *ret_more) {
-		*ret_more = pagetable_next(&iommu->table, *range, &iova) &&
-		            answer_one(device, iova, &scope, 0, &answers[n]);
+		*ret_more = pagetable_next(&iommu->table, *range, &mapping);
 		if (!*ret_more)
 			break;
+		answers[n] = give(device, &mapping, mapping.iova.start);
 		range->start = answers[n].iova.last + 1;
 		*ret_more = answers[n++].iova.last < range->last;
 	}

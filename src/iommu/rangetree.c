@@ -12,29 +12,10 @@
 #include <string.h>
 
 #define LEAF_ORDER  RANGETREE_ORDER
-#define INNER_ORDER 63u
+#define INNER_ORDER RANGETREE_INNER_ORDER
 #define HEIGHT_MAX  24u
 
 #define CACHE_LINE  64u
-
-/* A child and its bound, which are looked at together. */
-struct branch {
-	uint64_t key;
-	struct rangetree_node *child;
-};
-
-struct rangetree_node {
-	unsigned n;
-	struct rangetree_node *next; /* of leaves, as prev */
-	union {
-		struct {
-			struct rangetree_node *prev;
-			uint64_t keys[LEAF_ORDER];
-			struct rangetree_value values[LEAF_ORDER];
-		};
-		struct branch branches[INNER_ORDER];
-	};
-};
 
 static_assert(sizeof(struct rangetree_node) == NODEPOOL_SIZE, "no byte is lost");
 
@@ -252,14 +233,14 @@ static void adopt(struct rangetree *tree, struct path *path, unsigned level,
 		struct rangetree_node *root = inner_take(tree);
 
 		root->n = 1;
-		root->branches[0] = (struct branch){ 0, left };
+		root->branches[0] = (struct rangetree_branch){ 0, left };
 		tree->root = root;
 		tree->height = level;
 		path->node[level] = root;
 		path->at[level] = 0;
 	}
 	gap = make_gap(tree, path, level, path->at[level] + 1, bound);
-	gap.node->branches[gap.at] = (struct branch){ bound, right };
+	gap.node->branches[gap.at] = (struct rangetree_branch){ bound, right };
 }
 
 static struct rangetree_place make_gap(struct rangetree *tree, struct path *path, unsigned level,
@@ -295,6 +276,26 @@ void rangetree_insert(struct rangetree *tree, uint64_t start, const struct range
 	gap = make_gap(tree, &path, 0, leaf_rank(leaf, start), start);
 	gap.node->keys[gap.at] = start;
 	gap.node->values[gap.at] = *value;
+	tree->count++;
+}
+
+/*
+ * Between two of a leaf nothing needs to be looked for. Behind the last one the next
+ * leaf's bound may come first.
+ */
+void rangetree_insert_behind(struct rangetree *tree, const struct rangetree_place *below,
+                             uint64_t start, const struct rangetree_value *value)
+{
+	struct rangetree_node *leaf = below->node;
+	const unsigned at = below->at + 1;
+
+	if (leaf->n == LEAF_ORDER || at == leaf->n) {
+		rangetree_insert(tree, start, value);
+		return;
+	}
+	open_gap(leaf, at, 0);
+	leaf->keys[at] = start;
+	leaf->values[at] = *value;
 	tree->count++;
 }
 
@@ -455,16 +456,6 @@ bool rangetree_prev(struct rangetree_place *place)
 		return false;
 	*place = (struct rangetree_place){ place->node->prev, place->node->prev->n - 1 };
 	return true;
-}
-
-uint64_t rangetree_start(const struct rangetree_place *place)
-{
-	return place->node->keys[place->at];
-}
-
-struct rangetree_value *rangetree_value(const struct rangetree_place *place)
-{
-	return &place->node->values[place->at];
 }
 
 /* What a check has seen so far, from the left to the right. */

@@ -16,8 +16,9 @@
 
 #include "iommu/nodepool.h"
 
-/* Of a leaf. At least a quarter of this are in every one but the root and the latest. */
-#define RANGETREE_ORDER 25u
+/* Of leaves and of inner nodes. At least a quarter are in all but the root and the latest leaf. */
+#define RANGETREE_ORDER       25u
+#define RANGETREE_INNER_ORDER 63u
 
 struct rangetree_value {
 	uint64_t last;
@@ -30,6 +31,26 @@ struct rangetree_value {
 };
 
 struct rangetree_node;
+
+/* A child and its bound, which are looked at together. */
+struct rangetree_branch {
+	uint64_t key;
+	struct rangetree_node *child;
+};
+
+/* For those below, and for rangetree.c. */
+struct rangetree_node {
+	unsigned n;
+	struct rangetree_node *next; /* of leaves, as prev */
+	union {
+		struct {
+			struct rangetree_node *prev;
+			uint64_t keys[RANGETREE_ORDER];
+			struct rangetree_value values[RANGETREE_ORDER];
+		};
+		struct rangetree_branch branches[RANGETREE_INNER_ORDER];
+	};
+};
 
 struct rangetree {
 	struct rangetree_node *root; /* NULL: empty */
@@ -51,6 +72,9 @@ int rangetree_reserve(struct rangetree *tree, unsigned insertions);
 
 /* @start is not in the tree; see rangetree_reserve(). */
 void rangetree_insert(struct rangetree *tree, uint64_t start, const struct rangetree_value *value);
+/* The same where it is known what is next @below. */
+void rangetree_insert_behind(struct rangetree *tree, const struct rangetree_place *below,
+                             uint64_t start, const struct rangetree_value *value);
 /* @start is in the tree. */
 void rangetree_remove(struct rangetree *tree, uint64_t start);
 /* What is at @place. Whether that is the next one's now; else the next one is to be found. */
@@ -64,8 +88,15 @@ bool rangetree_find_above(const struct rangetree *tree, uint64_t addr, struct ra
 bool rangetree_next(struct rangetree_place *place);
 bool rangetree_prev(struct rangetree_place *place);
 
-uint64_t rangetree_start(const struct rangetree_place *place);
-struct rangetree_value *rangetree_value(const struct rangetree_place *place);
+static inline uint64_t rangetree_start(const struct rangetree_place *place)
+{
+	return place->node->keys[place->at];
+}
+
+static inline struct rangetree_value *rangetree_value(const struct rangetree_place *place)
+{
+	return &place->node->values[place->at];
+}
 
 /* Order, depth, fill and count. For tests. */
 bool rangetree_check(const struct rangetree *tree);

@@ -18,6 +18,9 @@
 /* Of one unmap for one device; what is more is covered by fewer that are larger. */
 #define INVALIDATIONS_MAX 256u
 
+/* That many ranges are sorted without qsort(3). */
+#define SORTED_IN_PLACE 64u
+
 /* How long one of several devices is waited for before the others are looked after. */
 #define SLICE_MS 1
 
@@ -41,6 +44,23 @@ static int by_start(const void *a, const void *b)
 	const struct range *x = a, *y = b;
 
 	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+/* Of few it is quicker to put each into its place than to call back for each comparison. */
+static void sort(struct range *ranges, unsigned n)
+{
+	if (n > SORTED_IN_PLACE) {
+		qsort(ranges, n, sizeof(ranges[0]), by_start);
+		return;
+	}
+	for (unsigned i = 1; i < n; i++) {
+		const struct range range = ranges[i];
+		unsigned at = i;
+
+		for (; at && ranges[at - 1].start > range.start; at--)
+			ranges[at] = ranges[at - 1];
+		ranges[at] = range;
+	}
 }
 
 static void finish(struct iommu_deferred *deferred)
@@ -144,20 +164,27 @@ static void add_invalidation(struct iommu_ticket *ticket, const struct pagetable
 	ticket->ranges[ticket->n_ranges++] = range;
 }
 
-static void list_invalidations(struct iommu_unmap *unmap, struct iommu_ticket *ticket)
+/* @all: it holds something of each range, from the first address to the last. */
+static void list_invalidations(struct iommu_unmap *unmap, struct iommu_ticket *ticket, bool all)
 {
 	const struct pagetable *table = &unmap->iommu->table;
 	struct range hull;
 
-	for (unsigned i = 0; i < unmap->n_ranges; i++)
-		if (pagetable_hull(table, unmap->ranges[i], ticket->device->holder, &hull))
+	for (unsigned i = 0; i < unmap->n_ranges; i++) {
+		hull = unmap->ranges[i];
+		if (all || pagetable_hull(table, hull, ticket->device->holder, &hull))
 			add_invalidation(ticket, table, hull);
+	}
 }
 
-/* Devices that hold nothing have no ticket; who holds something and has none is gone. */
-static void plan(struct iommu_unmap *unmap, uint64_t holders)
+/*
+ * Devices that hold nothing have no ticket; who holds something and has none is gone.
+ * @exact: the ranges are those that are held.
+ */
+static void plan(struct iommu_unmap *unmap, uint64_t holders, bool exact)
 {
 	struct vhu_iommu *iommu = unmap->iommu;
+	const uint64_t all = exact ? holders : 0;
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < unmap->n_tickets; i++) {
@@ -168,7 +195,7 @@ static void plan(struct iommu_unmap *unmap, uint64_t holders)
 			continue;
 		}
 		holders &= ~ticket->device->holder;
-		list_invalidations(unmap, ticket);
+		list_invalidations(unmap, ticket, all == ticket->device->holder);
 		iommu->stats.invalidations += ticket->n_ranges;
 		unmap->tickets[n++] = *ticket;
 	}
@@ -181,25 +208,30 @@ static void plan(struct iommu_unmap *unmap, uint64_t holders)
 		pagetable_expose(&iommu->table, unmap->ranges[i], holders, unmap->stamp);
 }
 
-/* What can't be hidden ends it there. -errno: nothing was. */
+/*
+ * What can't be hidden ends it there; -errno: nothing was. Of the ranges stays what is
+ * held of them.
+ */
 static int hide(struct iommu_unmap *unmap, uint64_t *holders)
 {
 	struct vhu_iommu *iommu = unmap->iommu;
-	uint64_t some;
+	const unsigned n_ranges = unmap->n_ranges;
+	struct hidden hidden;
+	unsigned n = 0;
 
-	for (unsigned i = 0; i < unmap->n_ranges; i++) {
-		int error = pagetable_hide(&iommu->table, unmap->ranges[i], unmap->stamp, &some);
+	for (unsigned i = 0; i < n_ranges && !unmap->error; i++) {
+		int error = pagetable_hide(&iommu->table, unmap->ranges[i], unmap->stamp, &hidden);
 
 		if (error && !i)
 			return error;
-		if (error) {
-			unmap->n_ranges = i;
-			unmap->error = error;
-		}
-		*holders |= some;
+		unmap->error = error;
+		*holders |= hidden.holders;
 		iommu->stats.unmaps++;
-		iommu->stats.silent += !some;
+		iommu->stats.silent += !hidden.holders;
+		if (hidden.holders)
+			unmap->ranges[n++] = hidden.hull;
 	}
+	unmap->n_ranges = n;
 	return 0;
 }
 
@@ -331,16 +363,16 @@ int unmap_run(struct vhu_iommu *iommu, const struct vhu_iova_range *ranges, unsi
 	for (unsigned i = 0; i < n && !error; i++)
 		if (!range_make(ranges[i].iova, ranges[i].size, &unmap->ranges[i]))
 			error = -EINVAL;
-	if (n > 1 && !error)
-		qsort(unmap->ranges, n, sizeof(unmap->ranges[0]), by_start);
-	if (!error)
+	if (!error) {
+		sort(unmap->ranges, n);
 		error = prepare(unmap);
+	}
 	if (!error) {
 		pthread_mutex_lock(&iommu->lock);
 		unmap->stamp = ++iommu->stamp;
 		error = hide(unmap, &holders);
 		if (!error)
-			plan(unmap, holders);
+			plan(unmap, holders, true);
 		pthread_mutex_unlock(&iommu->lock);
 	}
 	if (!error)
@@ -367,13 +399,13 @@ int unmap_run_lazy(struct vhu_iommu *iommu, const struct lazy_unmap *lazy, unsig
 	}
 	for (unsigned i = 0; i < n; i++)
 		unmap->ranges[i] = lazy[i].range;
-	qsort(unmap->ranges, n, sizeof(unmap->ranges[0]), by_start);
+	sort(unmap->ranges, n);
 	pthread_mutex_lock(&iommu->lock);
 	unmap->stamp = iommu->stamp;
 	for (unsigned i = 0; i < n; i++)
 		holders |= pagetable_holders(&iommu->table, unmap->ranges[i]);
 	iommu->stats.flushes++;
-	plan(unmap, holders);
+	plan(unmap, holders, false);
 	pthread_mutex_unlock(&iommu->lock);
 	return conclude(unmap);
 }

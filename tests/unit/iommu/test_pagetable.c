@@ -122,7 +122,7 @@ static uint64_t now; /* the stamp of what is hidden next */
 static void run_step(struct pagetable *table, const struct step *step)
 {
 	struct mapping mapping;
-	uint64_t holders;
+	struct hidden hidden;
 
 	switch (step->verb) {
 	case MAP:
@@ -130,8 +130,8 @@ static void run_step(struct pagetable *table, const struct step *step)
 		break;
 	case GIVE: pagetable_grant(table, step->range, HIM); break;
 	case HIDE:
-		assert_int_equal(pagetable_hide(table, step->range, ++now, &holders), step->result);
-		assert_int_equal(holders, step->uva);
+		assert_int_equal(pagetable_hide(table, step->range, ++now, &hidden), step->result);
+		assert_int_equal(hidden.holders, step->uva);
 		break;
 	case RELEASE: pagetable_release(table, step->range, HIM, now); break;
 	case EXPOSE:
@@ -179,7 +179,7 @@ static void it_is_known_to_the_byte_who_holds_what(void **state)
 {
 	const uint64_t a = 1, b = 2;
 	struct pagetable table;
-	uint64_t holders;
+	struct hidden hidden;
 
 	pagetable_init(&table, 100);
 	for (uint64_t at = 0; at < 100; at += 10)
@@ -189,10 +189,12 @@ static void it_is_known_to_the_byte_who_holds_what(void **state)
 	pagetable_grant(&table, (struct range){ 60, 69 }, b);
 	assert_true(pagetable_is_free_of(&table, (struct range){ 37, 57 }, a));
 	assert_false(pagetable_is_free_of(&table, (struct range){ 36, 57 }, a));
-	assert_int_equal(pagetable_hide(&table, (struct range){ 0, 14 }, 1, &holders), 0);
-	assert_int_equal(holders, 0);
-	assert_int_equal(pagetable_hide(&table, (struct range){ 15, 99 }, 2, &holders), 0);
-	assert_int_equal(holders, a | b);
+	assert_int_equal(pagetable_hide(&table, (struct range){ 0, 14 }, 1, &hidden), 0);
+	assert_int_equal(hidden.holders, 0);
+	assert_int_equal(pagetable_hide(&table, (struct range){ 15, 99 }, 2, &hidden), 0);
+	assert_int_equal(hidden.holders, a | b);
+	assert_int_equal(hidden.hull.start, 35);
+	assert_int_equal(hidden.hull.last, 69);
 	expect_hull(&table, RANGE_ALL, a, (struct range){ 35, 62 });
 	expect_hull(&table, RANGE_ALL, b, (struct range){ 60, 69 });
 	expect_hull(&table, (struct range){ 36, 60 }, a, (struct range){ 36, 60 });
@@ -214,12 +216,12 @@ static void an_old_release_frees_nothing_new(void **state)
 {
 	const struct range page = { 0, 4095 };
 	struct pagetable table;
-	uint64_t holders;
+	struct hidden hidden;
 
 	pagetable_init(&table, 100);
 	assert_int_equal(pagetable_map(&table, page, 0, 3), 0);
 	pagetable_grant(&table, page, HIM);
-	assert_int_equal(pagetable_hide(&table, page, 7, &holders), 0);
+	assert_int_equal(pagetable_hide(&table, page, 7, &hidden), 0);
 	pagetable_release(&table, page, HIM, 6);
 	assert_int_equal(pagetable_map(&table, page, 0, 3), -EBUSY);
 	pagetable_expose(&table, page, HIM, 6);
@@ -259,19 +261,19 @@ static void a_holder_goes_with_what_it_holds_or_leaves_it_behind(void **state)
 {
 	for (unsigned dead = 0; dead < 2; dead++) {
 		struct pagetable table;
-		uint64_t holders;
+		struct hidden hidden;
 
 		pagetable_init(&table, 10);
 		assert_int_equal(pagetable_map(&table, (struct range){ 0, 9 }, 0, 3), 0);
 		assert_int_equal(pagetable_map(&table, (struct range){ 10, 19 }, 50, 3), 0);
 		pagetable_grant(&table, (struct range){ 0, 19 }, HIM);
-		assert_int_equal(pagetable_hide(&table, (struct range){ 0, 9 }, 1, &holders), 0);
+		assert_int_equal(pagetable_hide(&table, (struct range){ 0, 9 }, 1, &hidden), 0);
 		pagetable_forget_holder(&table, HIM, dead);
 		assert_int_equal(pagetable_holders(&table, RANGE_ALL), dead ? 0 : HOLDER_GONE);
 		assert_int_equal(pagetable_map(&table, (struct range){ 0, 0 }, 0, 3),
 		                 dead ? 0 : -EBUSY);
-		assert_int_equal(pagetable_hide(&table, (struct range){ 10, 19 }, 2, &holders), 0);
-		assert_int_equal(holders, 0);
+		assert_int_equal(pagetable_hide(&table, (struct range){ 10, 19 }, 2, &hidden), 0);
+		assert_int_equal(hidden.holders, 0);
 		assert_true(pagetable_check(&table));
 		pagetable_done(&table);
 	}
@@ -303,7 +305,8 @@ static int oracle_map(const struct oracle *oracle, struct range range)
 
 static void compare(const struct pagetable *table, const struct oracle *oracle)
 {
-	uint64_t next = 0;
+	struct mapping first;
+	uint64_t next = SPACE;
 
 	for (uint64_t i = SPACE; i-- > 0;) {
 		const struct byte *byte = &oracle->bytes[i];
@@ -321,8 +324,11 @@ static void compare(const struct pagetable *table, const struct oracle *oracle)
 			assert_int_equal(pagetable_is_free_of(table, one, 1u << h),
 			                 !(live && byte->holders & 1u << h));
 	}
-	if (pagetable_next(table, RANGE_ALL, &next))
-		assert_true(oracle->bytes[next].uva && !oracle->bytes[next].stamp);
+	assert_int_equal(pagetable_next(table, RANGE_ALL, &first), next < SPACE);
+	if (next < SPACE) {
+		assert_int_equal(first.iova.start, next);
+		assert_int_equal(first.uva, oracle->bytes[next].uva - 1);
+	}
 	assert_true(pagetable_check(table));
 }
 
@@ -341,19 +347,27 @@ static void random_map(struct pagetable *table, struct oracle *oracle, struct ra
 
 static void random_hide(struct pagetable *table, struct oracle *oracle, struct range range)
 {
-	uint64_t holders, want = 0;
+	struct range hull = { UINT64_MAX, 0 };
+	struct hidden hidden;
+	uint64_t want = 0;
 
-	assert_int_equal(pagetable_hide(table, range, ++oracle->stamp, &holders), 0);
+	assert_int_equal(pagetable_hide(table, range, ++oracle->stamp, &hidden), 0);
 	for (uint64_t i = range.start; i <= range.last; i++) {
 		struct byte *byte = &oracle->bytes[i];
 
 		want |= byte->holders;
+		if (byte->holders && i < hull.start)
+			hull.start = i;
+		if (byte->holders)
+			hull.last = i;
 		if (byte->uva && !byte->stamp)
 			byte->stamp = oracle->stamp;
 		if (!byte->holders)
 			*byte = (struct byte){ 0 };
 	}
-	assert_int_equal(holders, want);
+	assert_int_equal(hidden.holders, want);
+	assert_true(!want || hidden.hull.start == hull.start);
+	assert_true(!want || hidden.hull.last == hull.last);
 }
 
 static void random_step(struct pagetable *table, struct oracle *oracle)

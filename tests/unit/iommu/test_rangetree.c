@@ -18,9 +18,13 @@ struct oracle {
 static void insert(struct rangetree *tree, struct oracle *oracle, uint64_t start, uint64_t uva)
 {
 	const struct rangetree_value value = { .last = start, .uva = uva };
+	struct rangetree_place below;
 
 	assert_int_equal(rangetree_reserve(tree, 1), 0);
-	rangetree_insert(tree, start, &value);
+	if (uva % 2 && rangetree_find_below(tree, start, &below))
+		rangetree_insert_behind(tree, &below, start, &value);
+	else
+		rangetree_insert(tree, start, &value);
 	oracle->at[start] = uva + 1;
 	oracle->count++;
 }
