@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "descriptors.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,28 +24,44 @@
 #define MAPS_BASE    1024
 #define MAPS_A_QUEUE 24
 
-static uint64_t number_in(const char *variable)
+int descriptors_open_standard(void)
 {
-	const char *text = getenv(variable);
-	uint64_t value;
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
 
-	return text && number_parse(text, &value) == 0 ? value : 0;
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		/* The lowest number that is free, which is this one. */
+		if (open("/dev/null", flags) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/* What the service manager has passed, if that is for this process. -1: it can't be told. */
+static int passed(void)
+{
+	const char *process = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+	uint64_t number, n = 0;
+
+	if (!process || !count || number_parse(process, &number) || number != (uint64_t)getpid())
+		return 0;
+	if (number_parse(count, &n) == 0 && n <= 1)
+		return (int)n;
+	complain("LISTEN_FDS=%s: one socket is served; give the unit one ListenStream=", count);
+	return -1;
 }
 
 int descriptors_activation(void)
 {
-	uint64_t process = number_in("LISTEN_PID"), n = number_in("LISTEN_FDS");
+	int n = passed();
 
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
-	if (process != (uint64_t)getpid() || !n)
-		return -1;
-	if (n == 1)
-		return FIRST_PASSED;
-	complain("LISTEN_FDS=%u: one socket is served; give the unit one ListenStream=",
-	         (unsigned)n);
-	return -2;
+	if (n < 0)
+		return -2;
+	return n ? FIRST_PASSED : -1;
 }
 
 static int compare(const void *a, const void *b)

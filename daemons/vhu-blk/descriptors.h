@@ -7,8 +7,16 @@
 #define VHU_BLK_DESCRIPTORS_H
 
 /*
- * The socket by the protocol of sd_listen_fds(3): its fd, -1 if there is none, -2
- * after a complaint if there is more than one. Says so once.
+ * To be called before anything is opened: what of standard input, output and error is
+ * closed becomes something that can't be read or written. Else the next file that is
+ * opened would be it, and what is said would be written into a disk. 0, or -errno.
+ */
+int descriptors_open_standard(void);
+
+/*
+ * The socket by the protocol of sd_listen_fds(3): its fd, -1 if there is none for this
+ * process, -2 after a complaint if there is more than one, or none that makes sense.
+ * Says so once.
  */
 int descriptors_activation(void);
 

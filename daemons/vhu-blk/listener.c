@@ -13,13 +13,15 @@
 #include "number.h"
 #include "say.h"
 
-static int take_fd(struct listener *listener, int fd)
+static int take_fd(struct listener *listener, int fd, const char *name)
 {
-	int flags = fcntl(fd, F_GETFD);
+	int flags = fcntl(fd, F_GETFD), error;
 
 	if (flags < 0 || fcntl(fd, F_SETFD, flags | FD_CLOEXEC) < 0) {
-		complain("--fd=%d: %s; give the number of an open socket", fd, strerror(errno));
-		return -errno;
+		error = -errno;
+		complain("%s=%d: %s; give the number of an open socket", name, fd,
+		         strerror(-error));
+		return error;
 	}
 	listener->fd = fd;
 	return 0;
@@ -43,6 +45,7 @@ static int find_group(const char *name, gid_t *ret)
 static int give_to_group(const char *path, const char *name)
 {
 	gid_t gid;
+	int error;
 
 	if (find_group(name, &gid)) {
 		complain("--socket-group=%s: there is no such group; give another one", name);
@@ -50,17 +53,21 @@ static int give_to_group(const char *path, const char *name)
 	}
 	if (lchown(path, (uid_t)-1, gid) == 0)
 		return 0;
+	error = -errno;
 	complain("--socket-group=%s: %s: %s; give a group this user is in", name, path,
-	         strerror(errno));
-	return -errno;
+	         strerror(-error));
+	return error;
 }
 
 static int set_mode(const char *path, mode_t mode)
 {
+	int error;
+
 	if (fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
-	complain("--socket-mode=%04o: %s: %s", (unsigned)mode, path, strerror(errno));
-	return -errno;
+	error = -errno;
+	complain("--socket-mode=%04o: %s: %s", (unsigned)mode, path, strerror(-error));
+	return error;
 }
 
 /* @alone: nobody else can connect yet, whatever the umask says. */
@@ -98,7 +105,7 @@ int listener_open(struct listener *listener, const struct listener_options *opti
 
 	*listener = (struct listener){ .fd = -1 };
 	if (!options->path)
-		return take_fd(listener, options->fd);
+		return take_fd(listener, options->fd, options->fd_name);
 	error = make_socket(listener, options->path, mode >= 0);
 	if (error)
 		return error;

@@ -18,6 +18,7 @@ struct listener_options {
 	int mode;          /* of the file; -1: as the umask says */
 	const char *group; /* or NULL */
 	int fd;
+	const char *fd_name; /* where it was given */
 };
 
 /* 0, or -errno after a complaint. Nobody can connect who may not. */

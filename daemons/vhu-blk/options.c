@@ -327,6 +327,7 @@ static error_t take(int key, char *arg, struct argp_state *state)
 static int check_socket(struct options *options)
 {
 	bool by_path = options->socket_path, by_fd = options->fd >= 0;
+	bool is_others = getenv("LISTEN_FDS") != NULL;
 	int passed = descriptors_activation();
 
 	if (passed == -2)
@@ -335,12 +336,14 @@ static int check_socket(struct options *options)
 		complain("--socket-path, %s: both were given; leave one of them out",
 		         by_fd ? "--fd" : "a socket of the service manager");
 	else if (!by_path && !by_fd && passed < 0)
-		complain("--socket-path, --fd: neither was given; give one of them");
+		complain("--socket-path, --fd: neither was given%s; give one of them",
+		         is_others ? ", and what LISTEN_FDS tells of is for another process" : "");
 	else if (!by_path && (options->socket_mode >= 0 || options->socket_group))
 		complain("--socket-mode, --socket-group: they are for a socket that is made here; "
 		         "give --socket-path");
 	else {
 		options->fd = by_path || by_fd ? options->fd : passed;
+		options->fd_name = by_fd ? "--fd" : "LISTEN_FDS";
 		return 0;
 	}
 	return EINVAL;

@@ -20,6 +20,7 @@ enum {
 struct options {
 	const char *socket_path;  /* or NULL: fd */
 	int fd;                   /* given, or passed by a service manager */
+	const char *fd_name;      /* which of them */
 	int socket_mode;          /* of the file; -1: as the umask says */
 	const char *socket_group; /* or NULL: the process's */
 	const char *blk_file;     /* or NULL: memory */

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "say.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "options.h"
 #include "quota.h"
 
 static enum vhu_log_level wanted = VHU_LOG_INFO;
@@ -29,13 +33,28 @@ static struct {
 
 void complain(const char *format, ...)
 {
-	char text[600];
 	va_list args;
+	char *text;
+	int n;
 
+	/* Whole, for the reason comes behind what may be a long path. */
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	n = vasprintf(&text, format, args);
 	va_end(args);
+	if (n < 0)
+		return;
 	fprintf(stderr, "vhu-blk: %s\n", text);
+	free(text);
+}
+
+void say_check_output(void)
+{
+	int error = fflush(stdout) ? errno : ferror(stdout) ? EIO : 0;
+
+	if (!error)
+		return;
+	complain("standard output can't be written: %s", strerror(error));
+	_exit(EXIT_FAULT);
 }
 
 static uint64_t now_ms(void)

@@ -10,6 +10,10 @@
 /* "vhu-blk: TEXT"; whatever the log level. Any thread. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* At the exit: if standard output has not taken all that was written, says so, and ends with
+ * EXIT_FAULT. */
+void say_check_output(void);
+
 /* "vhu-blk: LEVEL: blk: TEXT", if the level is wanted and the quota allows. Any thread. */
 void say(enum vhu_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -63,16 +63,30 @@ void serve_block_signals(void)
 	signal(SIGXFSZ, SIG_IGN);
 }
 
+static const char *remedy(int error)
+{
+	switch (error) {
+	case -EMFILE:
+	case -ENFILE: return "raise the limit of open files (ulimit -n, LimitNOFILE=)";
+	case -ENOTSOCK:
+	case -EPROTOTYPE:
+	case -ENOTCONN: return "give a Unix stream socket that listens or is connected";
+	default: return "it needs more memory or a higher limit";
+	}
+}
+
 static int open_signals(struct service *service)
 {
 	sigset_t set;
+	int error;
 
 	fill_signals(&set);
 	service->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (service->signals >= 0)
 		return 0;
-	complain("signals can't be received: %s", strerror(errno));
-	return -errno;
+	error = -errno;
+	complain("signals can't be received: %s; %s", strerror(-error), remedy(error));
+	return error;
 }
 
 static void end_at_once(int number)
@@ -157,6 +171,16 @@ static void session_end(struct vhu_server *server, void *opaque)
 	stats_end_session(&service->stats, &now);
 }
 
+static const char *reason(int error)
+{
+	switch (error) {
+	case -ENOTSOCK: return "no socket";
+	case -EPROTOTYPE: return "another kind of socket";
+	case -ENOTCONN: return "a socket that neither listens nor is connected";
+	default: return strerror(-error);
+	}
+}
+
 static int open_server(struct service *service, const struct options *options, struct blk *blk,
                        struct listener *listener)
 {
@@ -178,11 +202,11 @@ static int open_server(struct service *service, const struct options *options, s
 	if (!error)
 		listener->fd = -1;
 	else if (options->socket_path)
-		complain("--socket-path=%s: can't serve: %s", options->socket_path,
-		         strerror(-error));
+		complain("--socket-path=%s: can't serve: %s; %s", options->socket_path,
+		         strerror(-error), remedy(error));
 	else
-		complain("--fd=%d: can't serve: %s; give a Unix stream socket", options->fd,
-		         strerror(-error));
+		complain("%s=%d: can't serve: %s; %s", options->fd_name, options->fd, reason(error),
+		         remedy(error));
 	return error;
 }
 
@@ -223,13 +247,10 @@ static int open_watchdog(struct service *service)
 static int open_all(struct service *service, const struct options *options, struct blk *blk,
                     struct listener *listener)
 {
-	int error = stats_init(&service->stats, options->stats_json, blk);
+	int error = stats_init(&service->stats, options->stats_json, blk, service->storage->fd);
 
-	if (error) {
-		complain("--stats-json=%s: can't write there: %s; give another path",
-		         options->stats_json, strerror(-error));
+	if (error)
 		return error;
-	}
 	error = vhu_sigbus_install();
 	if (error) {
 		complain("faults in guest memory can't be handled: %s", strerror(-error));

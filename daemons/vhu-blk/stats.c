@@ -94,17 +94,44 @@ static FILE *open_beside(const char *path, char **ret_name)
 	return NULL;
 }
 
-int stats_init(struct stats *stats, const char *path, const struct blk *blk)
+/* What is there would be no more: a device, a folder, the disk. */
+static int check_place(const char *path, int storage_fd)
+{
+	struct stat there, disk;
+
+	if (stat(path, &there) < 0)
+		return 0;
+	if (storage_fd >= 0 && fstat(storage_fd, &disk) == 0 && there.st_dev == disk.st_dev &&
+	    there.st_ino == disk.st_ino)
+		complain("--stats-json=%s: this is the disk; give another path", path);
+	else if (!S_ISREG(there.st_mode))
+		complain("--stats-json=%s: no regular file, so it is not replaced; give another "
+		         "path",
+		         path);
+	else
+		return 0;
+	return -EEXIST;
+}
+
+int stats_init(struct stats *stats, const char *path, const struct blk *blk, int storage_fd)
 {
 	FILE *file;
 	char *name;
+	int error;
 
 	*stats = (struct stats){ .path = path, .blk = blk };
 	if (!path)
 		return 0;
+	error = check_place(path, storage_fd);
+	if (error)
+		return error;
 	file = open_beside(path, &name);
-	if (!file)
-		return -errno;
+	if (!file) {
+		error = -errno;
+		complain("--stats-json=%s: can't write there: %s; give another path", path,
+		         strerror(-error));
+		return error;
+	}
 	fclose(file);
 	unlink(name);
 	free(name);

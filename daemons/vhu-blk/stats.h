@@ -22,8 +22,11 @@ struct stats {
 	uint64_t sessions;
 };
 
-/* 0, or -errno where no file can be made next to @path. */
-int stats_init(struct stats *stats, const char *path, const struct blk *blk);
+/*
+ * 0, or -errno after a complaint: no file can be made next to @path, or what lies there is
+ * nothing to be replaced, or is @storage_fd.
+ */
+int stats_init(struct stats *stats, const char *path, const struct blk *blk, int storage_fd);
 
 /* A session has ended, @now are its counters. */
 void stats_end_session(struct stats *stats, const struct vhu_stats *now);

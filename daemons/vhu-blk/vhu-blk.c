@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,7 +20,7 @@
 static int print_capabilities(void)
 {
 	puts("{\n  \"type\": \"block\",\n  \"features\": [\"read-only\", \"blk-file\"]\n}");
-	return fflush(stdout) ? EXIT_FAULT : EXIT_FINE;
+	return EXIT_FINE;
 }
 
 static int open_storage(const struct options *options, struct storage *storage)
@@ -30,7 +31,7 @@ static int open_storage(const struct options *options, struct storage *storage)
 	if (options->memory) {
 		error = storage_open_memory(storage, options->memory, options->read_only, &why);
 		if (error)
-			complain("--memory: %s", why.text);
+			complain("--memory=%" PRIu64 ": %s", options->memory, why.text);
 	} else {
 		error = storage_open(storage, options->blk_file, options->read_only,
 		                     options->direct, &why);
@@ -54,9 +55,9 @@ static unsigned choose_block_size(const struct options *options, const struct st
 		return 0;
 	}
 	if (storage->size < size) {
-		complain("--block-size=%u: the disk has %" PRIu64 " bytes and so no block; make "
-		         "it larger",
-		         size, storage->size);
+		complain("%s%s: %" PRIu64 " bytes are less than a block of %u; make it larger",
+		         options->blk_file ? "--blk-file=" : "--memory",
+		         options->blk_file ? options->blk_file : "", storage->size, size);
 		return 0;
 	}
 	if (storage->size % size)
@@ -101,6 +102,7 @@ static int open_listener(const struct options *options, struct listener *listene
 					       .mode = options->socket_mode,
 					       .group = options->socket_group,
 					       .fd = options->fd,
+					       .fd_name = options->fd_name,
 				       });
 }
 
@@ -122,7 +124,14 @@ int main(int argc, char **argv)
 	struct blk *blk = NULL;
 	struct options options;
 	int code = EXIT_FAULT;
+	int error = descriptors_open_standard();
 
+	if (error) {
+		complain("/dev/null: %s; have standard input, output and error open",
+		         strerror(-error));
+		return EXIT_FAULT;
+	}
+	atexit(say_check_output);
 	if (options_ask_capabilities(argc, argv))
 		return print_capabilities();
 	if (options_parse(argc, argv, &options))

@@ -120,7 +120,8 @@ struct vhu_stats {
  *
  * Context: any thread; does not block.
  * Ownership: @fd belongs to the server on success, to the caller on failure.
- * Return: 0, -EINVAL for a bad @config, -ENOTSOCK, -ENOMEM, -EMFILE.
+ * Return: 0, -EINVAL for a bad @config; of @fd -EBADF, -ENOTSOCK, -EPROTOTYPE for another
+ * kind of socket, -ENOTCONN for one that is neither; -ENOMEM, -EMFILE.
  */
 int vhu_server_new(const struct vhu_server_config *config, int fd, struct vhu_server **ret);
 

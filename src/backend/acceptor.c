@@ -81,7 +81,9 @@ static void acceptor_ready(struct loop_source *source, uint32_t events)
 	struct acceptor *acceptor = container_of(source, struct acceptor, source);
 	int fd = accept_one(acceptor);
 
-	(void)events;
+	/* Who else holds it has shut it down: it is ready for ever, and nobody ever comes. */
+	if (fd == -EAGAIN && (events & (EPOLLHUP | EPOLLERR)))
+		fd = -ESHUTDOWN;
 	if (fd < 0) {
 		failed(acceptor, fd);
 		return;

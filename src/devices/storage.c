@@ -33,7 +33,15 @@ static const char *remedy_of_open(int error, bool read_only)
 	case EROFS:
 		return read_only ? "give this user the right to read it"
 		                 : "give this user the right to write it, or add --read-only";
-	case EISDIR: return "give a regular file or a block device";
+	case EISDIR:
+	case ENXIO: return "give a regular file or a block device";
+	case ENOTDIR:
+	case ENAMETOOLONG:
+	case ELOOP: return "give the path of an existing file";
+	case EMFILE:
+	case ENFILE: return "raise the limit of open files (ulimit -n, LimitNOFILE=)";
+	case ETXTBSY:
+	case EBUSY: return "something else uses it; end that, or give another file";
 	case EINVAL: return "leave out --direct, which this file system may not support";
 	default: return "see open(2)";
 	}

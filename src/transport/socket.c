@@ -86,6 +86,18 @@ static int check_stale(const struct sockaddr_un *address, struct socket_fault *w
 	             "%s: somebody listens there already; stop it or choose another path", path);
 }
 
+static const char *bind_remedy(int error)
+{
+	switch (error) {
+	case -ENOENT:
+	case -ENOTDIR: return "make its folder or choose another path";
+	case -EACCES:
+	case -EPERM:
+	case -EROFS: return "choose a folder this user may write to";
+	default: return "choose another path";
+	}
+}
+
 /* Makes way for bind(2): removes a stale socket and nothing else. */
 static int clear_path(const struct sockaddr_un *address, struct socket_fault *why)
 {
@@ -97,7 +109,7 @@ static int clear_path(const struct sockaddr_un *address, struct socket_fault *wh
 		if (errno == ENOENT)
 			return 0;
 		ret = -errno;
-		return fault(why, ret, "%s: %s", path, strerror(-ret));
+		return fault(why, ret, "%s: %s; %s", path, strerror(-ret), bind_remedy(ret));
 	}
 	if (!S_ISSOCK(st.st_mode))
 		return fault(why, -EEXIST,
@@ -111,18 +123,6 @@ static int clear_path(const struct sockaddr_un *address, struct socket_fault *wh
 		             strerror(-ret));
 	}
 	return 0;
-}
-
-static const char *bind_remedy(int error)
-{
-	switch (error) {
-	case -ENOENT:
-	case -ENOTDIR: return "make its folder or choose another path";
-	case -EACCES:
-	case -EPERM:
-	case -EROFS: return "choose a folder this user may write to";
-	default: return "choose another path";
-	}
 }
 
 static int bind_and_listen(int fd, const struct sockaddr_un *address, struct socket_fault *why)
@@ -213,6 +213,8 @@ static int option_of(int fd, int name, int *ret)
 
 int socket_kind(int fd, bool *ret_listening)
 {
+	struct sockaddr_un peer;
+	socklen_t size = sizeof(peer);
 	int domain, type, listening;
 	int ret = option_of(fd, SO_DOMAIN, &domain);
 
@@ -225,5 +227,8 @@ int socket_kind(int fd, bool *ret_listening)
 	if (domain != AF_UNIX || type != SOCK_STREAM)
 		return -EPROTOTYPE;
 	*ret_listening = listening;
+	/* It has a peer, or had one. */
+	if (!listening && getpeername(fd, (struct sockaddr *)&peer, &size) < 0)
+		return -errno;
 	return 0;
 }

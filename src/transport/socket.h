@@ -27,7 +27,10 @@ int socket_listen(const char *path, int *ret_fd, struct socket_fault *why);
  */
 int socket_connect(const char *path, int timeout_ms, int *ret_fd, struct socket_fault *why);
 
-/* Whether fd is a Unix stream socket, and whether it listens. 0, -ENOTSOCK, -EBADF, -EPROTOTYPE. */
+/*
+ * Whether @fd is a Unix stream socket that listens, or is connected. 0, -ENOTSOCK, -EBADF;
+ * -EPROTOTYPE: another kind of socket; -ENOTCONN: neither of the two.
+ */
 int socket_kind(int fd, bool *ret_listening);
 
 #endif

@@ -19,7 +19,7 @@
 #define WATCHED_MS 250
 #define TRIES_MOST 8u
 
-static _Atomic int error_of_accept;
+static _Atomic int error_of_accept, listener;
 static _Atomic unsigned tries, told_failing, told_refused, told_again;
 
 int __real_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags);
@@ -29,6 +29,7 @@ int __wrap_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 	int error = atomic_load(&error_of_accept);
 
 	atomic_fetch_add(&tries, 1);
+	atomic_store(&listener, fd);
 	if (!error)
 		return __real_accept4(fd, addr, len, flags);
 	errno = error;
@@ -143,6 +144,28 @@ static void who_has_gone_meanwhile_is_no_failure(void **state)
 	rig_free(rig);
 }
 
+/* By whoever has passed it to us. */
+static void a_socket_that_was_shut_down_is_looked_at_seldom(void **state)
+{
+	struct rig_config listening = *(const struct rig_config *)*state;
+	struct rig *rig;
+
+	listening.listen = true;
+	fail_with(0);
+	rig = rig_new(&listening);
+	rig_open(rig, 0);
+	rig_ring_start(rig, 0, &(struct rig_ring_config){ .gpa = RING });
+	tries = 0;
+	assert_int_equal(shutdown(listener, SHUT_RDWR), 0);
+	for (unsigned ms = 0; ms < WATCHED_MS; ms += 15) {
+		do_request(rig);
+		poll(NULL, 0, 15);
+	}
+	assert_in_range(tries, 1, TRIES_MOST);
+	assert_int_equal(told_failing, 1);
+	rig_free(rig);
+}
+
 static void a_stop_ends_its_rest(void **state)
 {
 	struct rig *rig = open_rig(*state);
@@ -166,6 +189,7 @@ int main(void)
 		RIG_TEST_BOTH(who_can_not_be_accepted_is_looked_at_seldom),
 		RIG_TEST_BOTH(it_is_told_again_when_it_begins_again),
 		RIG_TEST_BOTH(who_has_gone_meanwhile_is_no_failure),
+		RIG_TEST_BOTH(a_socket_that_was_shut_down_is_looked_at_seldom),
 		RIG_TEST_BOTH(a_stop_ends_its_rest),
 	};
 

@@ -274,6 +274,15 @@ static void other_fds_are_told_apart(void **state)
 	if (fds[0] >= 0)
 		assert_int_equal(socket_kind(fds[0], &listening), -EPROTOTYPE);
 	close(fds[0]);
+	fds[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(socket_kind(fds[0], &listening), -ENOTCONN);
+	close(fds[0]);
+	/* One whose peer has gone was connected. */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	close(fds[1]);
+	assert_int_equal(socket_kind(fds[0], &listening), 0);
+	assert_false(listening);
+	close(fds[0]);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
