@@ -75,7 +75,8 @@ size_t vhu_vq_bytes(uint16_t num, uint16_t table_entries);
  * vhu_frontend_set_status(), and DRIVER_OK in the end.
  *
  * Return: 0; -EINVAL: the queue's number, the ring's size, or where it lies; -EBUSY: the
- * ring is started already; -ENOMEM, -EMFILE; or as at the top.
+ * ring is started already; -ENOMEM, -EMFILE; or as at the top. After an error but
+ * -ETIMEDOUT a living back-end makes no use of @config->mem.
  */
 int vhu_vq_start(struct vhu_frontend *frontend, const struct vhu_vq_config *config,
                  struct vhu_vq **ret);
@@ -103,6 +104,11 @@ int vhu_vq_restart(struct vhu_vq *vq);
 /**
  * vhu_vq_free - release a queue; does not talk to the back-end.
  * @vq: a queue or NULL
+ *
+ * If it was not stopped, and the back-end is not dead, the device goes on with the ring's
+ * memory.
+ *
+ * Context: no function of the queue is under way, also not further up in a callback.
  */
 void vhu_vq_free(struct vhu_vq *vq);
 

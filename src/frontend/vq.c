@@ -155,15 +155,15 @@ static int join(struct vhu_vq *vq)
 	return error;
 }
 
-/* Its memory is not touched while the back-end has it, or is about to have it again. */
-static int check_stopped(struct vhu_vq *vq)
+/* Whether the back-end has it, or is about to have it again. */
+static bool is_started(struct vhu_vq *vq)
 {
 	bool started;
 
 	pthread_mutex_lock(&vq->frontend->lock);
 	started = vq->frontend->rings[vq->config.index].started;
 	pthread_mutex_unlock(&vq->frontend->lock);
-	return started ? vq_fault(vq, -EBUSY, "not stopped") : 0;
+	return started;
 }
 
 /* Nobody hands the ring over once more whose memory goes. */
@@ -199,6 +199,9 @@ VHU_EXPORT int vhu_vq_start(struct vhu_frontend *frontend, const struct vhu_vq_c
 		error = make_driver(vq, layout);
 	if (!error)
 		error = hand_over(vq, 0);
+	/* Who has refused the rest still answers, and may have begun. */
+	if (error == -EREMOTEIO && is_started(vq))
+		vhu_vq_stop(vq);
 	if (error)
 		vhu_vq_free(vq);
 	else
@@ -214,10 +217,10 @@ VHU_EXPORT int vhu_vq_stop(struct vhu_vq *vq)
 VHU_EXPORT int vhu_vq_restart(struct vhu_vq *vq)
 {
 	uint16_t base;
-	int error = check_stopped(vq);
+	int error;
 
-	if (error)
-		return error;
+	if (is_started(vq))
+		return vq_fault(vq, -EBUSY, "not stopped");
 	error = requeue(&vq->node, &base);
 	if (error)
 		return vq_fault(vq, error, "can't be gone on with");
