@@ -30,8 +30,9 @@ class Own:
   """A program of ours that takes a socket; @least: how many cases it must pass."""
   version = ''
 
-  def __init__(self, name, least, *arguments):
+  def __init__(self, name, least, *arguments, kind='blk'):
     self.name = name
+    self.type = kind
     self.least = least
     self.arguments = arguments
 
@@ -50,6 +51,7 @@ class Own:
 
 class Machine:
   """QEMU, the disk of whose guest is @device. It comes back a second after it was left."""
+  type = 'blk'
   version = property(lambda self: version_of(QEMU, '--version'))
 
   def __init__(self, name, mode, device):
@@ -83,6 +85,8 @@ OURS = [
         '--time=3', '--rw=randrw', '--iommu=lazy', '--policy=leaf', '--num-queues=2'),
     Own('vhu-bench-off', 40, '{vhu}', 'bench', 'blk', '--socket-path={path}', '--timeout=2',
         '--time=3', '--rw=randrw', '--iommu=off'),
+    Own('vhu-bench-net', 84, '{vhu}', 'bench', 'net', '--socket-path={path}', '--timeout=2',
+        '--time=3', '--mode=tx', '--iommu=strict', kind='net'),
     Own('vhu-demo', 80, 'env', 'VHU_CONFORM_SOCKET={path}', '{vhu}', 'demo', '--size=64M',
         '--blk-daemon={here}/relay_daemon.py'),
 ]
@@ -95,6 +99,7 @@ PEERS = [
 
 class Python:
   """wrong_frontend.py with one @fault. It comes back by itself."""
+  type = 'blk'
   version = ''
 
   def __init__(self, fault=''):
@@ -126,7 +131,7 @@ def judge(subject, daemon, folder, *more, seed=1):
   label = f'{subject.name} {subject.version}'.strip()
   own = None
   conform = subprocess.Popen(
-      [tool(daemon), 'conform', 'frontend', f'--socket-path={path}', '--type=blk',
+      [tool(daemon), 'conform', 'frontend', f'--socket-path={path}', f'--type={subject.type}',
        f'--json={report}', f'--label={label}', f'--seed={seed}',
        *subject.options_of(daemon, folder, path), *more],
       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

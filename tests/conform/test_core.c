@@ -229,8 +229,8 @@ static void check_case(const struct conform_area *const *of, unsigned n,
 static void check_areas(const struct conform_area *const *of, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		for (unsigned j = 0; j < of[i]->n_cases; j++)
-			check_case(of, n, of[i], &of[i]->cases[j]);
+		for (unsigned j = 0; area_case(of[i], j); j++)
+			check_case(of, n, of[i], area_case(of[i], j));
 }
 
 static void the_tables_of_cases_are_complete(void **state)

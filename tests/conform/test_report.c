@@ -131,6 +131,7 @@ static void failures_are_told_with_their_reason(void **state)
 	expect_line(text, "    because");
 	assert_null(strstr(text, "a.two"));
 	assert_null(strstr(text, "b.four"));
+	expect_line(text, "not applicable: 1; --verbose tells why");
 	free(text);
 	verbose.verbose = true;
 	text = text_of(report_text, &suite, &verbose);

@@ -58,23 +58,11 @@ static void reply(struct back *b, uint64_t value)
 	record_add(&b->record, MESSAGE_BACK, false, &message);
 }
 
-/* The next reply to a miss: its address, and the reply; false: there is none any more. */
-static bool next_answer(struct walk *w, uint64_t *ret_iova, uint64_t *ret_value)
-{
-	struct vhu_iotlb asked;
-
-	while (walk_next(w))
-		if (walk_at_answer(w, &asked, ret_value)) {
-			*ret_iova = asked.iova;
-			return true;
-		}
-	return false;
-}
-
 static void replies_are_to_misses_in_their_order(void **state)
 {
 	struct back *b = new_back();
-	uint64_t iova, value;
+	struct vhu_iotlb asked;
+	uint64_t value;
 	struct walk w;
 
 	(void)state;
@@ -85,13 +73,13 @@ static void replies_are_to_misses_in_their_order(void **state)
 	reply(b, 7);
 	reply(b, 9); /* to nothing */
 	walk_start(&w, b);
-	assert_true(next_answer(&w, &iova, &value));
-	assert_int_equal(iova, 1 * PAGE);
+	assert_true(walk_next_answer(&w, &asked, &value));
+	assert_int_equal(asked.iova, 1 * PAGE);
 	assert_int_equal(value, 0);
-	assert_true(next_answer(&w, &iova, &value));
-	assert_int_equal(iova, 3 * PAGE);
+	assert_true(walk_next_answer(&w, &asked, &value));
+	assert_int_equal(asked.iova, 3 * PAGE);
 	assert_int_equal(value, 7);
-	assert_false(next_answer(&w, &iova, &value));
+	assert_false(walk_next_answer(&w, &asked, &value));
 	assert_int_equal(w.n_asked, 2);
 	assert_int_equal(w.n_answered, 2);
 	free_back(b);
@@ -101,7 +89,8 @@ static void replies_are_to_misses_in_their_order(void **state)
 static void a_new_back_channel_counts_anew(void **state)
 {
 	struct back *b = new_back();
-	uint64_t iova, value;
+	struct vhu_iotlb asked;
+	uint64_t value;
 	struct walk w;
 
 	(void)state;
@@ -110,8 +99,8 @@ static void a_new_back_channel_counts_anew(void **state)
 	miss(b, 2 * PAGE, true);
 	reply(b, 0);
 	walk_start(&w, b);
-	assert_true(next_answer(&w, &iova, &value));
-	assert_int_equal(iova, 2 * PAGE);
+	assert_true(walk_next_answer(&w, &asked, &value));
+	assert_int_equal(asked.iova, 2 * PAGE);
 	free_back(b);
 }
 
@@ -167,6 +156,8 @@ static void one_ring_that_runs_keeps_what_holds(void **state)
 static void a_walk_knows_whether_it_found_anything(void **state)
 {
 	struct back *b = new_back();
+	struct vhu_iotlb asked;
+	uint64_t value;
 	struct walk w;
 
 	(void)state;
@@ -176,13 +167,15 @@ static void a_walk_knows_whether_it_found_anything(void **state)
 	assert_true(b->walked && !b->found);
 	while (walk_next(&w)) {
 		assert_false(walk_at(&w, VHU_FE_SET_FEATURES));
-		assert_false(walk_at_iotlb(&w, VHU_IOTLB_INVALIDATE));
 		assert_false(walk_at_any(&w, MESSAGE_BACK)); /* which is ours */
 	}
+	walk_start(&w, b);
+	assert_null(walk_next_iotlb(&w, VHU_IOTLB_INVALIDATE));
+	walk_start(&w, b);
+	assert_false(walk_next_answer(&w, &asked, &value));
 	assert_false(b->found);
 	walk_start(&w, b);
-	while (walk_next(&w))
-		walk_at_iotlb(&w, VHU_IOTLB_UPDATE);
+	assert_non_null(walk_next_iotlb(&w, VHU_IOTLB_UPDATE));
 	assert_true(b->found);
 	free_back(b);
 }

@@ -2,6 +2,7 @@
 /* Listening, and connections that come and go. */
 #include <errno.h>
 #include <linux/virtio_blk.h>
+#include <linux/virtio_net.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,8 @@
 #define BLK_FEATURES                                                      \
 	(VHU_BIT(VIRTIO_BLK_F_SEG_MAX) | VHU_BIT(VIRTIO_BLK_F_BLK_SIZE) | \
 	 VHU_BIT(VIRTIO_BLK_F_FLUSH) | VHU_BIT(VIRTIO_BLK_F_MQ))
+/* Buffers of any size do for what is never received. */
+#define NET_FEATURES VHU_BIT(VIRTIO_NET_F_MRG_RXBUF)
 #define PROTOCOL                                                                        \
 	(VHU_BIT(VHU_PROTOCOL_F_MQ) | VHU_BIT(VHU_PROTOCOL_F_REPLY_ACK) |               \
 	 VHU_BIT(VHU_PROTOCOL_F_BACKEND_REQ) | VHU_BIT(VHU_PROTOCOL_F_CONFIG) |         \
@@ -140,14 +143,20 @@ bool back_is_dead(const struct back *b)
 	return b->pid && !process_is_there(b->pid);
 }
 
+static uint64_t features_of(enum case_device device)
+{
+	return FEATURES | (device == DEVICE_BLK   ? BLK_FEATURES
+	                   : device == DEVICE_NET ? NET_FEATURES
+	                                          : 0);
+}
+
 /* Of a connection that is just there. */
 static void start_connection(struct back *b, int fd)
 {
 	back_forget(b);
 	b->main = (struct link){ b->trial, MESSAGE_MAIN, false, fd };
 	b->back = (struct link){ b->trial, MESSAGE_BACK, true, -1 };
-	told_start(&b->told, b->device == DEVICE_BLK ? FEATURES | BLK_FEATURES : FEATURES,
-	           PROTOCOL);
+	told_start(&b->told, features_of(b->device), PROTOCOL);
 	b->away = NULL;
 	b->left = false;
 	b->peer = process_of_peer(fd);

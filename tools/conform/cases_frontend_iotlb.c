@@ -86,8 +86,8 @@ static void expect_granted(struct back *b, bool with_perm)
 	struct walk w;
 
 	walk_start_iommu(&w, b);
-	while (walk_next(&w)) {
-		if (!walk_at_answer(&w, &miss, &value) || value)
+	while (walk_next_answer(&w, &miss, &value)) {
+		if (value)
 			continue;
 		n++;
 		if (is_granted(&w, &miss, with_perm ? miss.perm : 0))
@@ -113,38 +113,30 @@ static void permits(struct back *b)
 
 static void updates_are_sane(struct back *b)
 {
+	const struct vhu_iotlb *update;
 	unsigned n = 0;
 	struct walk w;
 
 	walk_start_iommu(&w, b);
-	for (; walk_next(&w); n += walk_at_iotlb(&w, VHU_IOTLB_UPDATE)) {
-		const struct vhu_iotlb *update = &w.message.payload.iotlb;
-
-		if (!walk_at_iotlb(&w, VHU_IOTLB_UPDATE))
-			continue;
+	for (; (update = walk_next_iotlb(&w, VHU_IOTLB_UPDATE)); n++) {
 		EXPECT_SEEN(&w, update->size, "an update to have a size");
 		EXPECT_SEEN(&w, update->iova + update->size - 1 >= update->iova,
 		            "an update not to wrap");
 		EXPECT_SEEN(&w, update->perm >= 1 && update->perm <= 3,
 		            "an update to give a permission: it is %u", update->perm);
 	}
-	NOTE(b, "%u updates", n);
+	walk_expect_some(&w, n, "updates", "there were no updates");
 }
 
 static void updates_inside(struct back *b)
 {
+	const struct vhu_iotlb *update;
 	struct walk w;
 
 	walk_start_iommu(&w, b);
-	while (walk_next(&w)) {
-		const struct vhu_iotlb *update = &w.message.payload.iotlb;
-
-		if (walk_at_iotlb(&w, VHU_IOTLB_UPDATE))
-			EXPECT_SEEN(&w,
-			            told_inside(&w.told, update->uaddr, update->size) ==
-			                    update->size,
-			            "an update to lie in the memory that is shared");
-	}
+	while ((update = walk_next_iotlb(&w, VHU_IOTLB_UPDATE)))
+		EXPECT_SEEN(&w, told_inside(&w.told, update->uaddr, update->size) == update->size,
+		            "an update to lie in the memory that is shared");
 }
 
 static void types(struct back *b)
@@ -166,25 +158,19 @@ static void acknowledged(struct back *b)
 	struct walk w;
 
 	walk_start_iommu(&w, b);
-	while (walk_next(&w))
-		if (walk_at_iotlb(&w, VHU_IOTLB_INVALIDATE)) {
-			EXPECT_SEEN(&w, w.seen->header.flags & VHU_FLAG_NEED_REPLY,
-			            "an invalidation to ask for a reply");
-			n++;
-		}
+	for (; walk_next_iotlb(&w, VHU_IOTLB_INVALIDATE); n++)
+		EXPECT_SEEN(&w, w.seen->header.flags & VHU_FLAG_NEED_REPLY,
+		            "an invalidation to ask for a reply");
 	walk_expect_some(&w, n, "invalidations", "nothing was invalidated");
 }
 
 static void invalidations_are_sane(struct back *b)
 {
+	const struct vhu_iotlb *range;
 	struct walk w;
 
 	walk_start_iommu(&w, b);
-	while (walk_next(&w)) {
-		const struct vhu_iotlb *range = &w.message.payload.iotlb;
-
-		if (!walk_at_iotlb(&w, VHU_IOTLB_INVALIDATE))
-			continue;
+	while ((range = walk_next_iotlb(&w, VHU_IOTLB_INVALIDATE))) {
 		EXPECT_SEEN(&w, range->size || !range->iova,
 		            "a size: 0 stands for all, and only at address 0");
 		EXPECT_SEEN(&w, !range->size || range->iova + range->size - 1 >= range->iova,
@@ -214,15 +200,14 @@ static uint64_t contradiction(const struct walk *w, const struct vhu_iotlb *upda
 
 static void changes_are_announced(struct back *b)
 {
+	const struct vhu_iotlb *update;
 	uint64_t uva, at;
 	unsigned n = 0;
 	struct walk w;
 
 	walk_start_iommu(&w, b);
-	while (walk_next(&w)) {
-		const struct vhu_iotlb *update = &w.message.payload.iotlb;
-
-		if (!walk_at_iotlb(&w, VHU_IOTLB_UPDATE) || !update->size)
+	while ((update = walk_next_iotlb(&w, VHU_IOTLB_UPDATE))) {
+		if (!update->size)
 			continue;
 		n++;
 		at = contradiction(&w, update, &uva);
@@ -271,10 +256,7 @@ static void ends_are_announced(struct back *b)
 	struct walk w;
 
 	walk_start_iommu(&w, b);
-	while (walk_next(&w)) {
-		if (!walk_at_answer(&w, &miss, &value))
-			continue;
-		n++;
+	for (; walk_next_answer(&w, &miss, &value); n++) {
 		range = held_find(w.held, miss.iova);
 		if (!value || !range || (range->perm & miss.perm) != miss.perm ||
 		    is_explained(&w, miss.iova))
@@ -311,8 +293,8 @@ static void ring_pages(struct back *b)
 	struct walk w;
 
 	walk_start_iommu(&w, b);
-	while (walk_next(&w)) {
-		if (!walk_at_answer(&w, &miss, &value) || !is_of_a_ring(&w.told, miss.iova))
+	while (walk_next_answer(&w, &miss, &value)) {
+		if (!is_of_a_ring(&w.told, miss.iova))
 			continue;
 		n++;
 		if (value && !is_explained(&w, miss.iova)) {

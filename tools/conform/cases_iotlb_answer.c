@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Cases: answers to misses: refusals, answers that are no answer, and better ones later. */
+/*
+ * Cases: answers to misses: refusals, and answers that are no answer. Permissions are in
+ * cases_iotlb_permission.c.
+ */
 #include "blk.h"
 #include "suite_backend.h"
 #include "work.h"
@@ -9,28 +12,9 @@
 
 #define TABLES_SIZE (64u * RING_TABLE * sizeof(struct ring_desc))
 
-static struct span unmapped_page(struct front *f)
-{
-	return front_span(f, &(struct span_setup){ .len = WORK_BYTES, .unmapped = true });
-}
-
-/* A device that works, and a page that is refused to it. */
-static struct span start_with_unmapped(struct front *f)
-{
-	work_start(f);
-	return unmapped_page(f);
-}
-
-static void map_at(struct front *f, const struct span *span, uint8_t perm)
-{
-	front_unmap(f, span->addr, RAM_PAGE);
-	front_map(f, span->addr, RAM_PAGE,
-	          f->ram.regions[0].uva + (uint64_t)(span->ptr - f->ram.regions[0].ptr), perm);
-}
-
 static void refused_read(struct front *f)
 {
-	struct span data = start_with_unmapped(f);
+	struct span data = work_start_unmapped(f);
 
 	work_out(f, &data, 1);
 	work_expect_failed(f);
@@ -39,7 +23,7 @@ static void refused_read(struct front *f)
 
 static void refused_write(struct front *f)
 {
-	struct span data = start_with_unmapped(f);
+	struct span data = work_start_unmapped(f);
 
 	front_fill(f, &data, 0x5a);
 	work_in(f, &data, 1);
@@ -56,7 +40,7 @@ static void one_of_several(struct front *f)
 
 	work_start(f);
 	for (unsigned i = 0; i < 4; i++)
-		data[i] = i == 1 ? unmapped_page(f) : front_alloc(f, WORK_BYTES);
+		data[i] = i == 1 ? work_unmapped(f) : front_alloc(f, WORK_BYTES);
 	work_out_batch(f, data, 4);
 	for (unsigned i = 0; i < 4; i++)
 		EXPECT(f, work_out_done(f, (int)f->trial->patience_ms),
@@ -70,11 +54,11 @@ static void one_of_several(struct front *f)
 /* What was refused is not remembered: the driver may map it later. */
 static void refused_and_mapped_later(struct front *f)
 {
-	struct span data = start_with_unmapped(f);
+	struct span data = work_start_unmapped(f);
 
 	work_out(f, &data, 1);
 	work_expect_failed(f);
-	map_at(f, &data, PERM_RW);
+	work_map(f, &data, PERM_RW);
 	front_pattern(&data, 3);
 	work_expect_reads(f, &data, 1);
 }
@@ -94,7 +78,7 @@ static enum front_answer say_done(struct front *f, const struct front_miss *miss
 static void fails_by(struct front *f,
                      enum front_answer (*answer)(struct front *f, const struct front_miss *miss))
 {
-	struct span data = start_with_unmapped(f);
+	struct span data = work_start_unmapped(f);
 	unsigned from = f->n_misses;
 
 	f->opaque = &from;
@@ -122,19 +106,6 @@ static void not_covering(struct front *f)
 	fails_by(f, give_the_page_behind);
 }
 
-static void read_only_is_not_written(struct front *f)
-{
-	struct span data = start_with_unmapped(f);
-
-	map_at(f, &data, PERM_R);
-	work_expect_reads(f, &data, 1);
-	front_fill(f, &data, 0x5a);
-	work_in(f, &data, 1);
-	work_nudge(f);
-	work_linger(f, FRONT_QUIET);
-	expect_bytes(f, &data, 0x5a, "memory that was granted for reading only");
-}
-
 static enum front_answer give_read_only(struct front *f, const struct front_miss *miss)
 {
 	struct span span = { miss->iova & ~(RAM_PAGE - 1), f->ram.regions[0].ptr + RAM_PAGE, 0 };
@@ -146,7 +117,7 @@ static enum front_answer give_read_only(struct front *f, const struct front_miss
 /* The answer to a wish to write is one that allows to read: it can be no better. */
 static void too_little_permission(struct front *f)
 {
-	struct span data = start_with_unmapped(f);
+	struct span data = work_start_unmapped(f);
 	unsigned from = f->n_misses;
 
 	f->opaque = &from;
@@ -160,59 +131,6 @@ static void too_little_permission(struct front *f)
 	f->on_miss = NULL;
 	if (f->subject->device == DEVICE_BLK)
 		work_expect_failed(f);
-}
-
-/* Each answer has what was asked for. */
-static void upgrade(struct front *f)
-{
-	struct span data = start_with_unmapped(f);
-
-	map_at(f, &data, PERM_R);
-	front_pattern(&data, 9);
-	work_expect_reads(f, &data, 1);
-	map_at(f, &data, PERM_RW);
-	work_expect_writes(f, &data, 1);
-	EXPECT(f, front_misses_of(f, data.addr, RAM_PAGE) <= 4,
-	       "a miss to read and a miss to write: there are %u",
-	       front_misses_of(f, data.addr, RAM_PAGE));
-}
-
-static void upgrade_storm(struct front *f)
-{
-	struct span data = start_with_unmapped(f);
-	unsigned from, n;
-
-	map_at(f, &data, PERM_R);
-	work_expect_reads(f, &data, 1);
-	map_at(f, &data, PERM_RW);
-	from = f->n_misses;
-	work_in(f, &data, 1);
-	work_in_done(f, STORM_MS);
-	n = front_misses_of(f, data.addr, RAM_PAGE);
-	NOTE(f, "%u misses within %d ms, %u of this page", f->n_misses - from, STORM_MS, n);
-	EXPECT(f, n <= STORM_MAX,
-	       "no storm of misses of a page that was granted: there are %u within %d ms", n,
-	       STORM_MS);
-}
-
-static void upgrade_by_way_of_invalidate(struct front *f)
-{
-	struct span data = start_with_unmapped(f);
-
-	map_at(f, &data, PERM_R);
-	front_pattern(&data, 10);
-	work_expect_reads(f, &data, 1);
-	expect_invalidate(f, data.addr, RAM_PAGE);
-	map_at(f, &data, PERM_RW);
-	work_expect_writes(f, &data, 1);
-}
-
-static void write_only(struct front *f)
-{
-	struct span data = start_with_unmapped(f);
-
-	map_at(f, &data, PERM_W);
-	work_expect_writes(f, &data, 1);
 }
 
 static void shown_behind_the_reply(struct front *f)
@@ -336,14 +254,6 @@ static const struct conform_case cases[] = {
 		.backend = not_covering,
 	},
 	{
-		.id = "iotlb-answer.read-only-is-not-written",
-		.title = "what was granted for reading is not written",
-		.rule = "vhost-user: IOTLB message (permissions)",
-		.level = LEVEL_MUST,
-		.needs = WORK_NEEDS,
-		.backend = read_only_is_not_written,
-	},
-	{
 		.id = "iotlb-answer.too-little-permission",
 		.title = "a permission that does not suffice is no reason to ask for ever",
 		.rule = "S4",
@@ -353,46 +263,6 @@ static const struct conform_case cases[] = {
 		.explain = "A front-end that has no better answer gives the same each "
 			   "time. A back-end that asks until it likes the answer keeps "
 			   "both busy and does nothing else.",
-	},
-	{
-		.id = "iotlb-answer.upgrade",
-		.title = "what was granted for reading, and is needed for writing, is written once "
-			 "that is granted",
-		.rule = "vhost-user: IOMMU support (miss events)",
-		.level = LEVEL_MUST,
-		.needs = WORK_NEEDS,
-		.backend = upgrade,
-		.explain = "The page is read, and granted for that; then it is to be "
-			   "written, is asked for, and granted for that, with no "
-			   "INVALIDATE between, as nothing is taken away. A back-end "
-			   "that takes an update of a known page for a repetition never "
-			   "sees the new permission.",
-	},
-	{
-		.id = "iotlb-answer.upgrade-ends",
-		.title = "and asked for a few times at most",
-		.rule = "U2, S4",
-		.level = LEVEL_CONTRACT,
-		.needs = WORK_NEEDS,
-		.backend = upgrade_storm,
-	},
-	{
-		.id = "iotlb-answer.upgrade-with-invalidate",
-		.title = "the same with an INVALIDATE between",
-		.rule = "vhost-user: IOMMU support (miss events)",
-		.level = LEVEL_MUST,
-		.needs = WORK_NEEDS,
-		.backend = upgrade_by_way_of_invalidate,
-	},
-	{
-		.id = "iotlb-answer.write-only",
-		.title = "what is written needs no permission to read",
-		.rule = "virtio 1.2, 2.7.5.1; S4",
-		.level = LEVEL_SHOULD,
-		.needs = WORK_NEEDS,
-		.backend = write_only,
-		.explain = "Drivers map what they receive for writing only, and IOMMUs "
-			   "know the difference.",
 	},
 	{
 		.id = "iotlb-answer.used-behind-the-reply",
@@ -434,5 +304,5 @@ static const struct conform_case cases[] = {
 	},
 };
 
-const struct conform_area area_iotlb_answer = AREA("iotlb-answer",
-                                                   "answers to misses, good and bad", cases);
+const struct conform_area area_iotlb_answer = AREA(
+	"iotlb-answer", "answers to misses, good and bad", cases, .more = &more_iotlb_answer);

@@ -182,6 +182,29 @@ static void unread_replies(struct front *f)
 	expect_serves_anew(f);
 }
 
+#define UNKNOWN(name, words, number, ...)                                                  \
+	{                                                                                  \
+		.id = "messages." name, .title = (words), .rule = "vhost-user: REPLY_ACK", \
+		.level = LEVEL_SHOULD, .needs.protocol = REPLY_ACK, .request = (number),   \
+		.backend = unknown_request, __VA_ARGS__                                    \
+	}
+
+#define OTHER_VERSION(number)                                                             \
+	{                                                                                 \
+		.id = "messages.version-" #number,                                        \
+		.title = "a message of version " #number " is not served",                \
+		.rule = "vhost-user: Header", .level = LEVEL_SHOULD, .request = (number), \
+		.backend = wrong_version,                                                 \
+	}
+
+#define OVERSIZED(name, words, size)                                                  \
+	{                                                                             \
+		.id = "messages.size-" name,                                          \
+		.title = "the back-end outlives a header that announces " words,      \
+		.rule = "vhost-user: Header", .level = LEVEL_MUST, .request = (size), \
+		.backend = oversized,                                                 \
+	}
+
 static const struct conform_case cases[] = {
 	{
 		.id = "messages.ack-only-when-asked",
@@ -218,40 +241,11 @@ static const struct conform_case cases[] = {
 			"QEMU takes a reply only if its flags are version and reply and nothing\n"
 			"else.",
 	},
-	{
-		.id = "messages.unknown-request",
-		.title = "an unknown request is refused, and the back-end lives on",
-		.rule = "vhost-user: REPLY_ACK",
-		.level = LEVEL_SHOULD,
-		.needs.protocol = REPLY_ACK,
-		.request = 200,
-		.backend = unknown_request,
-	},
-	{
-		.id = "messages.huge-request-number",
-		.title = "a request number far beyond all others is refused",
-		.rule = "vhost-user: REPLY_ACK",
-		.level = LEVEL_SHOULD,
-		.needs.protocol = REPLY_ACK,
-		.request = 0x80000001,
-		.backend = unknown_request,
-	},
-	{
-		.id = "messages.version-0",
-		.title = "a message of version 0 is not served",
-		.rule = "vhost-user: Header",
-		.level = LEVEL_SHOULD,
-		.request = 0,
-		.backend = wrong_version,
-	},
-	{
-		.id = "messages.version-2",
-		.title = "a message of version 2 is not served",
-		.rule = "vhost-user: Header",
-		.level = LEVEL_SHOULD,
-		.request = 2,
-		.backend = wrong_version,
-	},
+	UNKNOWN("unknown-request", "an unknown request is refused, and the back-end lives on", 200),
+	UNKNOWN("huge-request-number", "a request number far beyond all others is refused",
+	        0x80000001),
+	OTHER_VERSION(0),
+	OTHER_VERSION(2),
 	{
 		.id = "messages.reply-that-nobody-wants",
 		.title = "the back-end outlives a reply to nothing",
@@ -266,22 +260,8 @@ static const struct conform_case cases[] = {
 		.level = LEVEL_MUST,
 		.backend = unknown_flags,
 	},
-	{
-		.id = "messages.size-64k",
-		.title = "the back-end outlives a header that announces 64 KiB",
-		.rule = "vhost-user: Header",
-		.level = LEVEL_MUST,
-		.request = 0x10000,
-		.backend = oversized,
-	},
-	{
-		.id = "messages.size-4g",
-		.title = "the back-end outlives a header that announces 4 GiB",
-		.rule = "vhost-user: Header",
-		.level = LEVEL_MUST,
-		.request = UINT32_MAX,
-		.backend = oversized,
-	},
+	OVERSIZED("64k", "64 KiB", 0x10000),
+	OVERSIZED("4g", "4 GiB", UINT32_MAX),
 	{
 		.id = "messages.in-pieces",
 		.title = "a message may come byte by byte",
@@ -315,18 +295,10 @@ static const struct conform_case cases[] = {
 		.level = LEVEL_MUST,
 		.backend = unread_replies,
 	},
-	{
-		.id = "messages.request-0",
-		.title = "request 0 is refused, and the back-end lives on",
-		.rule = "vhost-user: REPLY_ACK",
-		.level = LEVEL_SHOULD,
-		.needs.protocol = REPLY_ACK,
-		.request = 0,
-		.backend = unknown_request,
-		.explain =
-			"There is no such request. A library exists that ends the whole process\n"
-			"when it comes: one front-end then ends the service of all others.",
-	},
+	UNKNOWN("request-0", "request 0 is refused, and the back-end lives on", 0,
+	        .explain =
+	                "There is no such request. A library exists that ends the whole process\n"
+	                "when it comes: one front-end then ends the service of all others."),
 };
 
 const struct conform_area area_messages = AREA("messages", "headers, and messages in a stream",

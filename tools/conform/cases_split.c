@@ -157,32 +157,29 @@ static void asks_for_the_kicks_it_needs(struct front *f)
 	trial_unmute(f->trial);
 }
 
-static void used_length_of_a_read(struct front *f)
+/* What the used element of a request with 1,024 bytes of data says. */
+static uint32_t used_length(struct front *f, uint32_t type)
 {
 	struct blk_request request;
-	struct span in;
-	struct ring_used_elem elem;
+	struct span data;
 
 	begin(f, 0, &(struct ring_setup){ 0 });
 	request = blk_request(f);
-	in = front_alloc(f, 1024);
-	blk_submit(f, 0, &request, VIRTIO_BLK_T_IN, 0, &in, 1);
-	elem = expect_used(f, 0);
-	EXPECT_EQUAL(f, elem.len, 1025, "bytes written by a read of 1,024, the status with them");
+	data = front_alloc(f, 1024);
+	blk_submit(f, 0, &request, type, 0, &data, 1);
+	return expect_used(f, 0).len;
+}
+
+static void used_length_of_a_read(struct front *f)
+{
+	EXPECT_EQUAL(f, used_length(f, VIRTIO_BLK_T_IN), 1025,
+	             "bytes written by a read of 1,024, the status with them");
 }
 
 static void used_length_of_a_write(struct front *f)
 {
-	struct blk_request request;
-	struct span out;
-	struct ring_used_elem elem;
-
-	begin(f, 0, &(struct ring_setup){ 0 });
-	request = blk_request(f);
-	out = front_alloc(f, 1024);
-	blk_submit(f, 0, &request, VIRTIO_BLK_T_OUT, 0, &out, 1);
-	elem = expect_used(f, 0);
-	EXPECT_EQUAL(f, elem.len, 1, "bytes written by a write: its status");
+	EXPECT_EQUAL(f, used_length(f, VIRTIO_BLK_T_OUT), 1,
+	             "bytes written by a write: its status");
 }
 
 static void several_at_once(struct front *f)

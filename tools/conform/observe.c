@@ -101,22 +101,28 @@ bool walk_at(const struct walk *walk, uint32_t request)
 	return found(walk, seen_request(walk->seen, request));
 }
 
-bool walk_at_iotlb(const struct walk *walk, uint8_t type)
+const struct vhu_iotlb *walk_next_iotlb(struct walk *walk, uint8_t type)
 {
-	return found(walk, seen_request(walk->seen, VHU_FE_IOTLB_MSG) &&
-	                           walk->message.payload.iotlb.type == type);
+	while (walk_next(walk))
+		if (found(walk, seen_request(walk->seen, VHU_FE_IOTLB_MSG) &&
+		                        walk->message.payload.iotlb.type == type))
+			return &walk->message.payload.iotlb;
+	return NULL;
 }
 
-bool walk_at_answer(const struct walk *walk, struct vhu_iotlb *ret_miss, uint64_t *ret_value)
+bool walk_next_answer(struct walk *walk, struct vhu_iotlb *ret_miss, uint64_t *ret_value)
 {
 	struct message asked;
 
-	if (!walk->answers || walk->answers->header.request != VHU_BE_IOTLB_MSG)
-		return false;
-	seen_message(walk->answers, &asked);
-	*ret_miss = asked.payload.iotlb;
-	*ret_value = walk->message.payload.u64;
-	return found(walk, true);
+	while (walk_next(walk)) {
+		if (!walk->answers || walk->answers->header.request != VHU_BE_IOTLB_MSG)
+			continue;
+		seen_message(walk->answers, &asked);
+		*ret_miss = asked.payload.iotlb;
+		*ret_value = walk->message.payload.u64;
+		return found(walk, true);
+	}
+	return false;
 }
 
 void walk_show(const struct walk *walk, unsigned i)

@@ -49,10 +49,10 @@ bool walk_next(struct walk *walk);
 bool walk_at_any(const struct walk *walk, enum message_channel channel);
 /* It is this request of the front-end. */
 bool walk_at(const struct walk *walk, uint32_t request);
-/* It is a translation of this type, sent by the front-end. */
-bool walk_at_iotlb(const struct walk *walk, uint8_t type);
-/* It answers a miss; what was asked, and the value. */
-bool walk_at_answer(const struct walk *walk, struct vhu_iotlb *ret_miss, uint64_t *ret_value);
+/* Goes on to the next translation of this type, sent by the front-end; NULL: none comes. */
+const struct vhu_iotlb *walk_next_iotlb(struct walk *walk, uint8_t type);
+/* Goes on to the next answer to a miss: what was asked, and the value. False: none comes. */
+bool walk_next_answer(struct walk *walk, struct vhu_iotlb *ret_miss, uint64_t *ret_value);
 
 /* Shows message @i of the record as evidence. */
 void walk_show(const struct walk *walk, unsigned i);

@@ -92,6 +92,8 @@ static void put_reasons(FILE *to, const struct suite *suite)
 
 void report_text(FILE *to, const struct suite *suite, const struct report_head *head)
 {
+	unsigned left_out;
+
 	for (unsigned i = 0; i < suite->n_trials; i++) {
 		const struct trial *trial = &suite->trials[i];
 
@@ -101,6 +103,9 @@ void report_text(FILE *to, const struct suite *suite, const struct report_head *
 	if (head->verbose)
 		put_reasons(to, suite);
 	put_table(to, suite);
+	left_out = suite_count(suite, NULL, -1, VERDICT_NOT_APPLICABLE);
+	if (left_out && !head->verbose)
+		fprintf(to, "\nnot applicable: %u; --verbose tells why\n", left_out);
 	fprintf(to, "\n%s%s%s at %s: %s\n", head->side, head->name[0] ? " " : "", head->name,
 	        head->path,
 	        suite_is_fine(suite, head->strict)

@@ -11,6 +11,25 @@
 
 #define GLOB_MAX 256u
 
+const struct conform_case *area_case(const struct conform_area *area, unsigned i)
+{
+	for (; area; area = area->more) {
+		if (i < area->n_cases)
+			return &area->cases[i];
+		i -= area->n_cases;
+	}
+	return NULL;
+}
+
+static unsigned count_cases(const struct conform_area *area)
+{
+	unsigned n = 0;
+
+	while (area_case(area, n))
+		n++;
+	return n;
+}
+
 static bool matches_one(const char *glob, size_t len, const char *id)
 {
 	char text[GLOB_MAX];
@@ -67,18 +86,19 @@ static void add(struct suite *suite, const struct conform_area *area,
 int suite_choose(struct suite *suite, const struct conform_area *const *areas, unsigned n_areas,
                  const struct suite_choice *choice)
 {
+	const struct conform_case *which;
 	unsigned n = 0;
 
 	*suite = (struct suite){ .areas = areas, .n_areas = n_areas };
 	for (unsigned i = 0; i < n_areas; i++)
-		n += areas[i]->n_cases;
+		n += count_cases(areas[i]);
 	suite->trials = calloc(n ? n : 1, sizeof(*suite->trials));
 	if (!suite->trials)
 		return -ENOMEM;
 	for (unsigned i = 0; i < n_areas; i++)
-		for (unsigned j = 0; j < areas[i]->n_cases; j++)
-			if (matches(choice->only, areas[i]->cases[j].id))
-				add(suite, areas[i], &areas[i]->cases[j], choice);
+		for (unsigned j = 0; (which = area_case(areas[i], j)); j++)
+			if (matches(choice->only, which->id))
+				add(suite, areas[i], which, choice);
 	return suite->n_trials ? 0 : -ENOENT;
 }
 
@@ -156,11 +176,13 @@ bool suite_is_fine(const struct suite *suite, bool strict)
 const struct conform_case *suite_find(const struct conform_area *const *areas, unsigned n_areas,
                                       const char *id, const struct conform_area **ret_area)
 {
+	const struct conform_case *which;
+
 	for (unsigned i = 0; i < n_areas; i++)
-		for (unsigned j = 0; j < areas[i]->n_cases; j++)
-			if (!strcmp(areas[i]->cases[j].id, id)) {
+		for (unsigned j = 0; (which = area_case(areas[i], j)); j++)
+			if (!strcmp(which->id, id)) {
 				*ret_area = areas[i];
-				return &areas[i]->cases[j];
+				return which;
 			}
 	return NULL;
 }

@@ -48,6 +48,9 @@ unsigned suite_count(const struct suite *suite, const struct conform_area *area,
 /* Whether nothing failed that must not; @strict: the contract counts, too. */
 bool suite_is_fine(const struct suite *suite, bool strict);
 
+/* The area's @i-th case; NULL: there are no more. */
+const struct conform_case *area_case(const struct conform_area *area, unsigned i);
+
 const struct conform_case *suite_find(const struct conform_area *const *areas, unsigned n_areas,
                                       const char *id, const struct conform_area **ret_area);
 

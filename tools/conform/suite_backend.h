@@ -32,6 +32,10 @@ extern const struct conform_area area_iotlb_ring;
 extern const struct conform_area area_iotlb_stop;
 extern const struct conform_area area_iotlb_update;
 
+/* Their rest. */
+extern const struct conform_area more_iotlb_answer;
+extern const struct conform_area more_vring_state;
+
 /* In the order in which they are tried. */
 extern const struct conform_area *const backend_areas[];
 extern const unsigned n_backend_areas;

@@ -14,6 +14,9 @@ extern const struct conform_area area_fe_miss;
 extern const struct conform_area area_fe_back_channel;
 extern const struct conform_area area_fe_mishap;
 
+/* Their rest. */
+extern const struct conform_area more_fe_mishap;
+
 /* In the order in which they are tried. */
 extern const struct conform_area *const frontend_areas[];
 extern const unsigned n_frontend_areas;

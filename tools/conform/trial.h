@@ -79,12 +79,21 @@ struct conform_area {
 	const char *title;
 	const struct conform_case *cases;
 	unsigned n_cases;
+	const struct conform_area
+		*more; /* the rest of it, in a file of its own; NULL: that is all */
 };
 
-#define AREA(area_name, area_title, table)                                    \
+/* What may follow is @more. */
+#define AREA(area_name, area_title, table, ...)                               \
 	{                                                                     \
 		.name = (area_name), .title = (area_title), .cases = (table), \
-		.n_cases = sizeof(table) / sizeof((table)[0]),                \
+		.n_cases = sizeof(table) / sizeof((table)[0]), __VA_ARGS__    \
+	}
+
+/* The rest of an area, which names it. */
+#define MORE(table)                                                              \
+	{                                                                        \
+		.cases = (table), .n_cases = sizeof(table) / sizeof((table)[0]), \
 	}
 
 enum verdict {

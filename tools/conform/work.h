@@ -37,6 +37,11 @@ void work_start(struct front *f);
 struct span work_start_page(struct front *f);
 /* A connection that is there, and rings as the setup has them (NULL: as usual). */
 void work_start_rings(struct front *f, const struct ring_setup *setup);
+/* A page that is refused; and after work_start(). */
+struct span work_unmapped(struct front *f);
+struct span work_start_unmapped(struct front *f);
+/* Of such a page: it is granted with @perm from now on, when it is asked for. */
+void work_map(struct front *f, const struct span *span, uint8_t perm);
 /* What work_start() makes known is known again: after a flush. */
 void work_warm_up(struct front *f);
 /* The rings' own pages are told, unasked. */
