@@ -80,6 +80,20 @@ def a_back_end_of_another_kind_is_told(daemon, folder):
     complains(run(daemon, path, kind='net'), FAULT, 'network device')
 
 
+def a_back_end_that_misses_what_is_not_mapped_is_told(daemon, folder):
+  path, said = os.path.join(folder, 's'), os.path.join(folder, 'said')
+  bench = ' '.join(command(daemon, path, '--iommu=static', '--time=10', '--timeout=2'))
+  judge = [vhu_of(daemon), 'conform', 'frontend', f'--socket-path={path}', '--type=blk',
+           '--only=fe-miss.unmapped', '--observe=0.2',
+           f'--restart-cmd={bench} >/dev/null 2>{said} &']
+  equal(subprocess.run(judge, stdout=subprocess.DEVNULL, timeout=LIMIT).returncode, FINE)
+  def text():
+    with open(said, encoding='utf-8') as file:
+      return file.read()
+  true(until(lambda: 'misses were refused, the first at 0x' in text()), text())
+  true('closed the connection' in text(), text())
+
+
 def a_back_end_that_is_busy_is_told(daemon, folder):
   path, process = serve(daemon, folder)
   with process:
@@ -289,6 +303,7 @@ if __name__ == '__main__':
       a_path_where_nobody_can_listen_is_told_at_once,
       a_socket_of_somebody_else_is_told,
       a_back_end_of_another_kind_is_told,
+      a_back_end_that_misses_what_is_not_mapped_is_told,
       a_back_end_that_is_busy_is_told,
       more_memory_than_there_is_is_not_taken,
       few_files_are_told,
