@@ -24,7 +24,7 @@ static _Atomic int armed_side;
 static _Atomic unsigned calls, fail_at;
 static _Atomic bool fail_on;
 static _Atomic(const char *) failed;
-static _Atomic long blocks, mappings;
+static _Atomic long blocks, mapped;
 
 void inject_set_side(enum inject_side side)
 {
@@ -54,7 +54,7 @@ const char *inject_failed(void)
 
 struct inject_held inject_held(void)
 {
-	return (struct inject_held){ atomic_load(&blocks), atomic_load(&mappings) };
+	return (struct inject_held){ atomic_load(&blocks), atomic_load(&mapped) };
 }
 
 /* Whether this call is to fail. */
@@ -147,7 +147,7 @@ WRAP(char *, strdup, const char *text)
 	return fails("strdup") ? fail_null(ENOMEM) : block(__real_strdup(text));
 }
 
-/* One that takes the place of another is no mapping more. */
+/* Bytes, for what is mapped at once may go in pieces. What takes another's place is not more. */
 WRAP(void *, mmap64, void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
 	void *map;
@@ -158,13 +158,13 @@ WRAP(void *, mmap64, void *addr, size_t len, int prot, int flags, int fd, off_t 
 	}
 	map = __real_mmap64(addr, len, prot, flags, fd, offset);
 	if (map != MAP_FAILED && !(flags & MAP_FIXED))
-		atomic_fetch_add(&mappings, 1);
+		atomic_fetch_add(&mapped, (long)len);
 	return map;
 }
 
 WRAP(int, munmap, void *addr, size_t len)
 {
-	atomic_fetch_sub(&mappings, 1);
+	atomic_fetch_sub(&mapped, (long)len);
 	return __real_munmap(addr, len);
 }
 

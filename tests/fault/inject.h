@@ -21,7 +21,7 @@ enum inject_side {
 /* What the process holds of what passed through here. */
 struct inject_held {
 	long blocks;
-	long mappings;
+	long mapped; /* bytes */
 };
 
 /* The side of the calling thread. */

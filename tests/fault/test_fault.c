@@ -183,7 +183,7 @@ static bool run_one(const struct plan *plan, unsigned n, struct tally *tally, un
 	if (stage_fault(&stage))
 		complain(plan, n, stage_fault(&stage));
 	census_check(before);
-	if (inject_held().blocks != held.blocks || inject_held().mappings != held.mappings)
+	if (inject_held().blocks != held.blocks || inject_held().mapped != held.mapped)
 		complain(plan, n, "memory is left behind");
 	tally->runs++;
 	return inject_failed() != NULL;
