@@ -188,8 +188,8 @@ static void what_is_wrong_gets_its_status(void **state)
 	machine_close(&machine);
 	service_wait_sessions(service, 1);
 	assert_int_equal(service_figure(service, "requests"), 7);
-	/* What is not supported is no error. */
-	assert_int_equal(service_figure(service, "errors"), 4);
+	assert_int_equal(service_figure(service, "errors"), 5);
+	assert_int_equal(service_figure(service, "unsupported"), 1);
 	assert_int_equal(service_figure(service, "refused_requests"), 1);
 	assert_int_equal(service_figure(service, "iotlb.refused"), machine.faults);
 	assert_int_equal(service_figure(service, "bytes_written"), BLK_PAGE);
