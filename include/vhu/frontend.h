@@ -49,7 +49,7 @@ struct vhu_frontend;
  * @timeout_ms: how long to wait for a reply, however slowly it comes in; 0: 5000. A
  *	function that needs several, one after the other, may take as many times that
  * @config_changed: the device's configuration has changed; may be NULL
- * @lost: the back-end is gone, called once; may be NULL
+ * @lost: the back-end is gone, called once for each that goes by itself; may be NULL
  * @opaque: passed to the callbacks, and the device of struct vhu_iommu_fault
  */
 struct vhu_frontend_config {
@@ -335,6 +335,9 @@ int vhu_frontend_get_status(struct vhu_frontend *frontend, uint8_t *ret);
 /**
  * vhu_frontend_reset_device - back to the device's initial state.
  * @frontend: a front-end whose rings are stopped
+ *
+ * When it returns 0 no ring is enabled any more, and no status counts as set. Features and
+ * memory are what they were.
  *
  * Return: 0, -EOPNOTSUPP: the back-end has no RESET_DEVICE; or as at the top.
  */

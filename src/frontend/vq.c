@@ -175,6 +175,14 @@ static void part(struct vhu_vq *vq)
 	pthread_mutex_unlock(&vq->frontend->lock);
 }
 
+/* Who has refused the rest still answers, and may have begun. */
+static int give_up(struct vhu_vq *vq, int error)
+{
+	int stopped = vhu_frontend_vring_stop(vq->frontend, vq->config.index, NULL);
+
+	return stopped ? stopped : error;
+}
+
 VHU_EXPORT int vhu_vq_start(struct vhu_frontend *frontend, const struct vhu_vq_config *config,
                             struct vhu_vq **ret)
 {
@@ -199,9 +207,8 @@ VHU_EXPORT int vhu_vq_start(struct vhu_frontend *frontend, const struct vhu_vq_c
 		error = make_driver(vq, layout);
 	if (!error)
 		error = hand_over(vq, 0);
-	/* Who has refused the rest still answers, and may have begun. */
 	if (error == -EREMOTEIO && is_started(vq))
-		vhu_vq_stop(vq);
+		error = give_up(vq, error);
 	if (error)
 		vhu_vq_free(vq);
 	else

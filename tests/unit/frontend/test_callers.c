@@ -414,6 +414,77 @@ static void what_is_under_way_calls_back_before_all_is_freed(void **state)
 	vhu_iommu_free(config.iommu);
 }
 
+/* Reads nothing any more, until it is let go. */
+static _Atomic bool released;
+
+static int read_nothing(struct fake *fake, const struct message *request)
+{
+	while (!atomic_load(&released))
+		sleep_ms(1);
+	return 0;
+}
+
+static void what_a_back_end_does_not_read_is_bounded(void **state)
+{
+	struct fake_config config = fake_full;
+	unsigned timed_out = 0, refused = 0;
+	struct fake *fake;
+	uint8_t status;
+
+	config.careless = true;
+	fake = fake_ready(&config, 0);
+	atomic_store(&released, false);
+	fake_set_script(fake, VHU_FE_SET_STATUS, read_nothing);
+	fake_set_timeout(fake, 1);
+	for (unsigned i = 0; i < 2000; i++) {
+		int result = vhu_frontend_set_status(fake->frontend, 1);
+
+		assert_true(result == -ETIMEDOUT || result == -ENOBUFS);
+		timed_out += result == -ETIMEDOUT;
+		refused += result == -ENOBUFS;
+	}
+	assert_true(timed_out > 100 && refused > 100);
+	assert_non_null(strstr(vhu_frontend_error(fake->frontend), "SET_STATUS"));
+	fake_set_timeout(fake, PEER_PATIENCE);
+	atomic_store(&released, true);
+	assert_int_equal(fake_reconnect(fake, &config), 0);
+	assert_int_equal(vhu_frontend_get_status(fake->frontend, &status), 0);
+	fake_free(fake);
+}
+
+struct mourner {
+	struct vhu_vq *vq;
+	unsigned calls;
+};
+
+static void free_the_queue(void *opaque)
+{
+	struct mourner *mourner = opaque;
+
+	vhu_vq_free(mourner->vq);
+	mourner->calls++;
+}
+
+static void a_queue_may_be_freed_when_its_back_end_is_lost(void **state)
+{
+	void *ring = aligned_alloc(4096, RING_BYTES);
+	struct fake_config config = fake_full;
+	struct mourner mourner = { 0 };
+	struct fake *fake;
+
+	config.lost = free_the_queue;
+	config.opaque = &mourner;
+	fake = fake_ready(&config, 0);
+	mourner.vq = start_queue(fake, ring, false);
+	shutdown(fake->main, SHUT_RDWR);
+	assert_int_equal(vhu_frontend_run(fake->frontend, PEER_PATIENCE), -ENOTCONN);
+	assert_int_equal(mourner.calls, 1);
+	assert_int_equal(fake_reconnect(fake, &config), 0);
+	assert_int_equal(fake->kinds[VHU_FE_SET_VRING_KICK], 0);
+	fake_free(fake);
+	free(ring);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -424,6 +495,8 @@ int main(void)
 		cmocka_unit_test(a_change_of_memory_holds_up_another_no_longer_than_the_time_out),
 		cmocka_unit_test(who_changes_memory_holds_up_no_reconnection),
 		cmocka_unit_test(what_is_under_way_calls_back_before_all_is_freed),
+		cmocka_unit_test(what_a_back_end_does_not_read_is_bounded),
+		cmocka_unit_test(a_queue_may_be_freed_when_its_back_end_is_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
