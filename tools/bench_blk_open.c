@@ -123,13 +123,13 @@ static int check_request(struct bench *bench, const struct virtio_blk_config *co
 		most = le32toh(config->seg_max);
 	if (!block || options->bytes % block)
 		return complain(-EINVAL,
-		                "--bs=%u: the disk has blocks of %u bytes; give a multiple",
-		                options->bytes, block);
+		                "--bs=%s: the disk has blocks of %u bytes; give a multiple",
+		                option_size_text(options->bytes), block);
 	if (segments > most && segments > 1)
 		return complain(-EINVAL,
-		                "--segment=%u: the back-end takes no more than %u to a request; "
+		                "--segment=%s: the back-end takes no more than %u to a request; "
 		                "give a larger one",
-		                options->segment, most);
+		                option_size_text(options->segment), most);
 	return 0;
 }
 
@@ -149,8 +149,8 @@ static int check_area(struct bench *bench, const struct virtio_blk_config *confi
 	area = options->area ? options->area : size;
 	bench->blocks = area / options->bytes;
 	if (!bench->blocks)
-		return complain(-EINVAL, "--bs=%u: there is no room for one in %s; give less",
-		                options->bytes, option_size_text(area));
+		return complain(-EINVAL, "--bs=%s: there is no room for one in %s; give less",
+		                option_size_text(options->bytes), option_size_text(area));
 	if (options->verify && bench->blocks < options->depth * options->queues)
 		return complain(-EINVAL,
 		                "--verify: the area has fewer blocks than requests are in flight; "
@@ -212,11 +212,12 @@ static int check_memory(const struct bench *bench, uint64_t bytes)
 
 	if (!available || bytes <= available)
 		return 0;
-	return complain(-ENOMEM,
-	                "--iodepth=%u of --bs=%s in %u queues takes %llu MiB of memory, %llu are "
-	                "available; give less",
-	                options->depth, option_size_text(options->bytes), options->queues,
-	                (unsigned long long)bytes >> 20, (unsigned long long)available >> 20);
+	return complain(
+		-ENOMEM,
+		"--iodepth=%u of --bs=%s in --num-queues=%u takes %llu MiB of memory, %llu are "
+		"available; give less",
+		options->depth, option_size_text(options->bytes), options->queues,
+		(unsigned long long)bytes >> 20, (unsigned long long)available >> 20);
 }
 
 /* The kernel gives pages when they are touched first: not while time is taken. */

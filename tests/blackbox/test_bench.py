@@ -58,9 +58,9 @@ def a_disk_that_is_not_fit_is_told(daemon, folder):
     complains(run(daemon, path, '--verify'), FAULT, 'written')
     complains(run(daemon, path, '--num-queues=3'), FAULT, '--num-queues=3', 'has 2')
     complains(run(daemon, path, '--bs=512'), FAULT, '--bs=512', '4096')
-    complains(run(daemon, path, '--bs=2M'), FAULT, '--bs=2097152', 'no room')
+    complains(run(daemon, path, '--bs=2M'), FAULT, '--bs=2M', 'no room')
     complains(run(daemon, path, '--area=2M'), FAULT, '--area=2M', 'only 1M')
-    complains(run(daemon, path, '--bs=1M', '--segment=1K'), FAULT, '--segment=1024', 'no more')
+    complains(run(daemon, path, '--bs=1M', '--segment=1K'), FAULT, '--segment=1K', 'no more')
     measure(daemon, path, '--size=1M')
 
 
