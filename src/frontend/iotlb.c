@@ -228,16 +228,24 @@ static bool push_some(struct vhu_frontend *fe, struct range *range)
 }
 
 /* What there is no room for is missed. */
-static void push(struct iommu_device *device, struct range range, bool last)
+static void push_one(struct vhu_frontend *fe, const struct vhu_mapping *mapping)
+{
+	struct range range;
+	bool more = range_make(mapping->iova, mapping->size, &range);
+
+	while (more && exchange_has_room(fe, IOMMU_ANSWERS_MAX))
+		more = push_some(fe, &range);
+}
+
+static void push(struct iommu_device *device, const struct vhu_mapping *mappings, unsigned n)
 {
 	struct vhu_frontend *fe = frontend_of(device);
 
 	pthread_mutex_lock(&fe->lock);
 	if (!fe->lost && frontend_translates(fe) && fe->n_started)
-		while (exchange_has_room(fe, IOMMU_ANSWERS_MAX) && push_some(fe, &range))
-			;
-	if (last)
-		exchange_flush(fe);
+		for (unsigned i = 0; i < n; i++)
+			push_one(fe, &mappings[i]);
+	exchange_flush(fe);
 	frontend_leave(fe, 0);
 }
 

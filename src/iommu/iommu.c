@@ -12,6 +12,9 @@
 #define LAZY_MAX_DEFAULT 256u
 #define LAZY_MS_DEFAULT  10
 
+/* A device has its lock for so long, in which it answers no miss. */
+#define PUSHED_TOGETHER 64u
+
 int64_t iommu_now_ms(void)
 {
 	struct timespec now;
@@ -178,16 +181,15 @@ static int map_one(struct vhu_iommu *iommu, const struct vhu_mapping *mapping)
 	return pagetable_map(&iommu->table, range, mapping->uva, mapping->perm);
 }
 
-/* All at once for each device, so that it can be told in one go. */
+/* Many at once for each device, so that it is told in one go. */
 static void push(struct vhu_iommu *iommu, const struct vhu_mapping *mappings, unsigned n)
 {
 	struct iommu_device *device = NULL;
-	struct range range;
 
 	while ((device = iommu_next_device(iommu, device)))
-		for (unsigned i = 0; i < n; i++)
-			if (range_make(mappings[i].iova, mappings[i].size, &range))
-				device->ops->push(device, range, i + 1 == n);
+		for (unsigned i = 0; i < n; i += PUSHED_TOGETHER)
+			device->ops->push(device, mappings + i,
+			                  n - i < PUSHED_TOGETHER ? n - i : PUSHED_TOGETHER);
 }
 
 VHU_EXPORT int vhu_iommu_map_batch(struct vhu_iommu *iommu, const struct vhu_mapping *mappings,

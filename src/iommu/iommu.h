@@ -58,8 +58,8 @@ struct iommu_device_ops {
 	void (*serve)(struct iommu_device *device);
 	/* Gives up what takes too long. Milliseconds to the next deadline; -1: none. */
 	int (*expire)(struct iommu_device *device);
-	/* Queues what iommu_answers_of() tells of the range; sends with the @last. */
-	void (*push)(struct iommu_device *device, struct range range, bool last);
+	/* Sends what iommu_answers_of() tells of these, which were mapped. */
+	void (*push)(struct iommu_device *device, const struct vhu_mapping *mappings, unsigned n);
 	/* Waits until all that was sent so far was replied to. 0 or -errno. */
 	int (*sync)(struct iommu_device *device);
 };

@@ -26,7 +26,7 @@ struct test_device {
 	/* What it was told. */
 	struct range told[64];
 	unsigned n_told;
-	struct range pushed[16];
+	struct range pushed[200];
 	unsigned n_pushed, n_synced, n_waited, n_served;
 	unsigned answered_while_waiting; /* misses for what is being taken back */
 
@@ -99,11 +99,12 @@ static int device_expire(struct iommu_device *device)
 	return test_device_of(device)->n_tickets ? 1000 : -1;
 }
 
-static void device_push(struct iommu_device *device, struct range range, bool last)
+static void device_push_one(struct iommu_device *device, const struct vhu_mapping *mapping)
 {
 	struct test_device *self = test_device_of(device);
 	struct iommu_answer answers[IOMMU_ANSWERS_MAX];
-	bool more = true;
+	struct range range;
+	bool more = range_make(mapping->iova, mapping->size, &range);
 
 	while (more) {
 		unsigned n = iommu_answers_of(device, &range, &more, answers);
@@ -113,6 +114,12 @@ static void device_push(struct iommu_device *device, struct range range, bool la
 			self->pushed[self->n_pushed++] = answers[i].iova;
 		}
 	}
+}
+
+static void device_push(struct iommu_device *device, const struct vhu_mapping *mappings, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		device_push_one(device, &mappings[i]);
 }
 
 static int device_sync(struct iommu_device *device)

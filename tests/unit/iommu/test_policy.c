@@ -352,6 +352,28 @@ static void E1_push_tells_of_a_mapping_when_it_is_made(void **state)
 	vhu_iommu_free(iommu);
 }
 
+static void E1_push_leaves_out_none_of_a_large_batch(void **state)
+{
+	struct vhu_iommu *iommu = iommu_of(VHU_IOMMU_PUSH);
+	struct vhu_mapping mappings[200];
+	struct test_device device;
+
+	device_attach(&device, iommu);
+	for (unsigned i = 0; i < ARRAY_SIZE(mappings); i++)
+		mappings[i] = (struct vhu_mapping){ i * 0x2000u, 0x1000, 0x10000, 3 };
+	assert_true(ARRAY_SIZE(device.pushed) >= ARRAY_SIZE(mappings));
+	for (unsigned n = 0; n <= ARRAY_SIZE(mappings); n += 8) {
+		device.n_told = device.n_pushed = 0;
+		assert_int_equal(vhu_iommu_map_batch(iommu, mappings, n, NULL), 0);
+		assert_int_equal(device.n_pushed, n);
+		for (unsigned i = 0; i < n; i++)
+			assert_int_equal(device.pushed[i].start, mappings[i].iova);
+		assert_int_equal(vhu_iommu_unmap(iommu, 0, UINT64_MAX), 0);
+	}
+	iommu_detach(&device.device);
+	vhu_iommu_free(iommu);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -360,6 +382,7 @@ int main(void)
 		cmocka_unit_test(E1_answers_to_a_page_in_crumbs_are_bounded),
 		cmocka_unit_test(E1_random_tables_are_answered_truly_by_every_policy),
 		cmocka_unit_test(E1_push_tells_of_a_mapping_when_it_is_made),
+		cmocka_unit_test(E1_push_leaves_out_none_of_a_large_batch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
