@@ -39,11 +39,11 @@ int bench_blk_main(int argc, char **argv)
 	bench_blk_close(&bench);
 	if (*bench.stop)
 		say(BENCH_NAME, "interrupted");
-	bench.fine = is_fine(&bench);
-	/* What was done until then counts. */
-	if (bench.work.requests && (!error || error == -EINTR))
+	bench.fine = is_fine(&bench) && (!error || *bench.stop);
+	/* What was done until then counts, however it has ended. */
+	if (bench.work.requests)
 		(bench.options.json ? bench_blk_report_json : bench_blk_report)(&bench);
 	if (*bench.stop)
 		return EXIT_INTERRUPTED;
-	return bench.fine && !error ? EXIT_FINE : EXIT_DIFFERENT;
+	return bench.fine ? EXIT_FINE : EXIT_DIFFERENT;
 }

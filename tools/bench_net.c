@@ -218,28 +218,44 @@ static int work(struct net_bench *bench)
 	return error;
 }
 
+/* Whether it was done well; says what was not, if nobody has. */
+static bool is_fine(const struct net_bench *bench, int error)
+{
+	const char *fault;
+
+	if (error && !*bench->stop)
+		return false;
+	/* Who was interrupted may have had no frame yet. */
+	if (*bench->stop && !net_frames(bench, &bench->counts))
+		return true;
+	fault = net_fault(bench);
+	if (fault)
+		say(NET_NAME, "%s", fault);
+	return !fault;
+}
+
+static void print(const struct net_bench *bench, bool fine)
+{
+	if (bench->options->json)
+		net_print_json(bench, fine);
+	else
+		net_print_table(bench);
+}
+
 static int run(struct net_bench *bench)
 {
 	int error = work(bench);
-	const char *fault;
+	bool fine;
 
 	if (*bench->stop)
 		say(NET_NAME, "interrupted");
-	if (*bench->stop && bench->counts.seconds == 0)
-		return EXIT_INTERRUPTED;
-	if (error && error != -EINTR)
-		return EXIT_DIFFERENT;
-	/* Who was interrupted may have had no frame yet. */
-	fault = *bench->stop && !net_frames(bench, &bench->counts) ? NULL : net_fault(bench);
-	if (fault)
-		say(NET_NAME, "%s", fault);
-	if (bench->options->json)
-		net_print_json(bench, !fault);
-	else
-		net_print_table(bench);
+	fine = is_fine(bench, error);
+	/* What was done until then counts, however it has ended. */
+	if (bench->counts.seconds > 0)
+		print(bench, fine);
 	if (*bench->stop)
 		return EXIT_INTERRUPTED;
-	return fault ? EXIT_DIFFERENT : EXIT_FINE;
+	return fine ? EXIT_FINE : EXIT_DIFFERENT;
 }
 
 int bench_net_main(int argc, char **argv)

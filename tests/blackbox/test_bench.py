@@ -159,11 +159,14 @@ def a_back_end_that_dies_ends_it(daemon, folder):
   path, process = serve(daemon, folder)
   for more in (['--poll'], [], ['--iommu=strict']):
     with process:
-      child = start(daemon, path, process, *more)
+      child = start(daemon, path, process, '--json', *more)
       process.signal(signal.SIGKILL)
-      _, said = child.communicate(timeout=LIMIT)
+      told, said = child.communicate(timeout=LIMIT)
       equal(child.returncode, FAULT)
-      true(said.startswith('vhu bench blk: '), said)
+      true(said.startswith('vhu bench blk: ') and said.count('\n') == 1, said)
+      # What was done until then is told all the same, and that it was not all.
+      figures = json.loads(told)
+      true(figures['requests'] > 0 and figures['iops'] > 0 and not figures['ok'], told)
     path, process = serve(daemon, folder)
   process.kill()
 

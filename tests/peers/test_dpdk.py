@@ -163,8 +163,8 @@ class Running:
   """A run that goes on until something happens to its peer, which is at work by now."""
 
   def __init__(self, peer, daemon, *arguments):
-    self.process = subprocess.Popen(command(daemon, peer.path, *arguments),
-                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    self.process = subprocess.Popen(command(daemon, peer.path, '--json', '--warmup=0', *arguments),
+                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                     stderr=subprocess.PIPE, text=True)
     self.peer = peer
 
@@ -176,11 +176,15 @@ class Running:
   def __exit__(self, *_):
     self.process.kill()
     self.process.wait()
+    self.process.stdout.close()
     self.process.stderr.close()
 
   def said(self):
-    text = self.process.communicate(timeout=LIMIT)[1]
+    """Of its failure; what was done until then is told all the same."""
+    told, text = self.process.communicate(timeout=LIMIT)
     equal(self.process.returncode, FAULT)
+    figures = json.loads(told)
+    true(figures['seconds'] > 0 and figures['sent'] > 0 and not figures['ok'], told)
     return text
 
 
