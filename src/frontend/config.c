@@ -142,7 +142,7 @@ VHU_EXPORT int vhu_frontend_reset_device(struct vhu_frontend *fe)
 	if (!error)
 		error = exchange(fe, &message, NULL);
 	if (!error) {
-		vrings_forget(fe, 0, RINGS_MAX);
+		rings_forget(fe, 0, RINGS_MAX);
 		fe->status = -1;
 	}
 	return frontend_leave(fe, error);

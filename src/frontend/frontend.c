@@ -77,12 +77,13 @@ void frontend_lose(struct vhu_frontend *fe, int head_error, const char *format, 
 	backchannel_close(fe);
 	exchange_end(fe, head_error);
 	wake_all(fe);
-	fe->lost_due = true;
+	/* Whoever replays is told by the result. */
+	fe->lost_due = !fe->replaying;
 }
 
 static void release(struct vhu_frontend *fe)
 {
-	vrings_forget(fe, 0, RINGS_MAX);
+	rings_forget(fe, 0, RINGS_MAX);
 	memory_close(fe);
 	if (fe->listener >= 0)
 		unlink(fe->path);

@@ -8,6 +8,7 @@
  *   backchannel.c  back-channel: misses in, replies out, in order
  *   iotlb.c        what the IOMMU wants to have sent
  *   negotiate.c, memory.c, config.c, vrings.c   one kind of request each
+ *   ring.c         what is remembered of a ring
  *   reconnect.c    all of them once more
  *
  * Every message on the main channel that has a reply takes a slot in the FIFO of
@@ -284,10 +285,20 @@ int config_restore(struct vhu_frontend *fe);
 /* The driver, which is this process, is ready; where nobody has said anything of it. */
 int config_driver_ok(struct vhu_frontend *fe);
 
+/* ring.c */
+
+/* Keeps @setup, with fds of its own, in the place of what there was. 0 or -errno of fcntl(2). */
+int ring_remember(struct vhu_frontend *fe, struct ring *ring, const struct vhu_vring_setup *setup);
+/* It is not the back-end's any more; whether it is enabled is another matter. */
+void ring_forget(struct vhu_frontend *fe, struct ring *ring);
+void ring_close_setup(struct vhu_vring_setup *setup);
+/* Where another device has left it. */
+uint16_t ring_base(const struct vhu_vring_setup *setup);
+/* They are neither the back-end's any more, nor enabled. */
+void rings_forget(struct vhu_frontend *fe, unsigned first, unsigned n);
+
 /* vrings.c */
 int vrings_start_again(struct vhu_frontend *fe);
-/* They are not the back-end's any more. */
-void vrings_forget(struct vhu_frontend *fe, unsigned first, unsigned n);
 
 /* vq.c */
 

@@ -171,7 +171,7 @@ static void part(struct vhu_vq *vq)
 {
 	pthread_mutex_lock(&vq->frontend->lock);
 	list_remove(&vq->node.node);
-	vrings_forget(vq->frontend, vq->config.index, 1);
+	rings_forget(vq->frontend, vq->config.index, 1);
 	pthread_mutex_unlock(&vq->frontend->lock);
 }
 

@@ -5,7 +5,6 @@
  * waited for.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #include "base/export.h"
@@ -76,52 +75,6 @@ static void add_setup(struct vhu_frontend *fe, struct request *request, unsigned
 	add_fd(fe, request, VHU_FE_SET_VRING_CALL, index, setup->call_fd);
 	if (setup->err_fd >= 0)
 		add_fd(fe, request, VHU_FE_SET_VRING_ERR, index, setup->err_fd);
-}
-
-static int keep_fd(int fd, int *ret)
-{
-	*ret = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	return fd >= 0 && *ret < 0 ? -errno : 0;
-}
-
-static void close_setup(struct vhu_vring_setup *setup)
-{
-	fd_close(&setup->kick_fd);
-	fd_close(&setup->call_fd);
-	fd_close(&setup->err_fd);
-}
-
-static void ring_forget(struct vhu_frontend *fe, struct ring *ring)
-{
-	if (!ring->started)
-		return;
-	close_setup(&ring->setup);
-	ring->started = false;
-	fe->n_started--;
-}
-
-/* What is needed to hand it over once more. */
-static int ring_remember(struct vhu_frontend *fe, struct ring *ring,
-                         const struct vhu_vring_setup *setup)
-{
-	struct vhu_vring_setup copy = *setup;
-	int error;
-
-	copy.call_fd = copy.err_fd = -1;
-	error = keep_fd(setup->kick_fd, &copy.kick_fd);
-	if (!error)
-		error = keep_fd(setup->call_fd, &copy.call_fd);
-	if (!error)
-		error = keep_fd(setup->err_fd, &copy.err_fd);
-	if (error) {
-		close_setup(&copy);
-		return frontend_fault(fe, error, "ring: %s", strerror(-error));
-	}
-	ring_forget(fe, ring);
-	ring->started = true;
-	ring->setup = copy;
-	fe->n_started++;
-	return 0;
 }
 
 static int start_some(struct vhu_frontend *fe, unsigned first, const struct vhu_vring_setup *setups,
@@ -302,22 +255,6 @@ VHU_EXPORT int vhu_frontend_vring_stop(struct vhu_frontend *fe, unsigned index, 
 	return vhu_frontend_vrings_stop(fe, index, 1, ret_base);
 }
 
-void vrings_forget(struct vhu_frontend *fe, unsigned first, unsigned n)
-{
-	for (unsigned i = first; i < first + n; i++) {
-		ring_forget(fe, &fe->rings[i]);
-		fe->rings[i].enabled = false;
-	}
-}
-
-/* Another device has left the ring, of which nothing else is known. */
-static uint16_t base_of(const struct vhu_vring_setup *setup)
-{
-	const uint16_t *used = setup->used_ptr;
-
-	return used ? __atomic_load_n(&used[1], __ATOMIC_ACQUIRE) : setup->base;
-}
-
 static int requeue_all(struct vhu_frontend *fe)
 {
 	struct list *node;
@@ -345,7 +282,7 @@ static int start_again(struct vhu_frontend *fe, unsigned index)
 	struct ring *ring = &fe->rings[index];
 	int error;
 
-	setup.base = base_of(&setup);
+	setup.base = ring_base(&setup);
 	ring->started = false;
 	error = start_some(fe, index, &setup, 1);
 	if (!ring->started) {
@@ -354,7 +291,7 @@ static int start_again(struct vhu_frontend *fe, unsigned index)
 	}
 	/* What was kicked before may not have been heard. */
 	fd_signal(setup.kick_fd);
-	close_setup(&setup);
+	ring_close_setup(&setup);
 	return error;
 }
 

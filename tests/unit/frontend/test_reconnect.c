@@ -365,6 +365,8 @@ static void E5_death_at_each_message_of_a_replay_is_survived(void **state)
 		error = fake_reconnect(f.fake, &config);
 		if (error)
 			assert_int_equal(error, -ENOTCONN);
+		/* The result tells; the callback is for who did not ask. */
+		assert_int_equal(f.lost, 0);
 		assert_int_equal(fake_reconnect(f.fake, &f.config), 0);
 		assert_int_equal(f.fake->kinds[VHU_FE_SET_VRING_KICK], 2);
 		assert_int_equal(f.fake->kinds[VHU_FE_SET_VRING_ENABLE], 1);
