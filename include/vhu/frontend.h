@@ -19,12 +19,16 @@
  * must not wait for a back-end: functions that would return -EDEADLK. Nor may they free
  * a front-end or an IOMMU.
  *
+ * Messages are named as in "Front-end message types" and "Back-end message types" of the
+ * vhost-user specification; when a ring works is in its "Ring states", and what IOTLB_MSG is
+ * for in its "IOMMU support".
+ *
  * Errors: 0 or -errno; vhu_frontend_error() then says in words what went wrong
  * and names the message. The same in all functions that talk to the back-end:
  * -ENOTCONN (it is gone; nothing works before vhu_frontend_reconnect()), -ETIMEDOUT
  * (no reply in time), -EREMOTEIO (it refused), -EPROTO (it answered nonsense; the
  * connection is closed), -EDEADLK (called from a callback), -ENOBUFS (too much
- * unanswered).
+ * unanswered), -ENOMEM.
  */
 #ifndef VHU_FRONTEND_H
 #define VHU_FRONTEND_H
@@ -222,7 +226,9 @@ void vhu_frontend_stats(const struct vhu_frontend *frontend, struct vhu_frontend
  * ownership, back-channel.
  * @frontend: a front-end, before anything else is asked of it
  *
- * Protocol features used where offered: MQ, REPLY_ACK, BACKEND_REQ, CONFIG,
+ * Sends GET_FEATURES, SET_OWNER and, as far as they are known to the back-end,
+ * GET_PROTOCOL_FEATURES, SET_PROTOCOL_FEATURES, GET_QUEUE_NUM, GET_MAX_MEM_SLOTS and
+ * SET_BACKEND_REQ_FD. Protocol features used where offered: MQ, REPLY_ACK, BACKEND_REQ, CONFIG,
  * CONFIGURE_MEM_SLOTS, RESET_DEVICE, STATUS.
  *
  * Return: 0, -EISCONN if done before, or as at the top. After another error than that it
@@ -261,7 +267,7 @@ unsigned vhu_frontend_queues(const struct vhu_frontend *frontend);
  *
  * With VIRTIO_F_ACCESS_PLATFORM every address of rings and buffers is an I/O
  * virtual address; without it ring addresses are those of struct vhu_region.uva
- * and buffer addresses those of struct vhu_region.gpa.
+ * and buffer addresses those of struct vhu_region.gpa. Sends SET_FEATURES.
  *
  * Return: 0, -EOPNOTSUPP: not a subset, and for VIRTIO_F_ACCESS_PLATFORM
  * vhu_frontend_error() says what is lacking; or as at the top.
@@ -274,8 +280,9 @@ int vhu_frontend_set_features(struct vhu_frontend *frontend, uint64_t features);
  * @regions: the regions
  * @n: number of @regions
  *
- * Region by region where the back-end has memory slots, else by a new table of
- * all regions. Regions need not be aligned, but many back-ends can't map one that is not.
+ * Region by region where the back-end has memory slots (ADD_MEM_REG), else by a new table
+ * of all regions (SET_MEM_TABLE). Regions need not be aligned, but many back-ends can't map one
+ * that is not.
  *
  * Ownership: fds are duplicated and stay the caller's.
  * Return: 0; -EINVAL: a region is empty, or wraps; -EEXIST: guest physical addresses of it
@@ -292,8 +299,8 @@ int vhu_frontend_add_memory(struct vhu_frontend *frontend, const struct vhu_regi
  * @frontend: a front-end
  * @region: gpa, size and uva as when it was added; the rest is not looked at
  *
- * When it returns 0 the back-end has dealt with it, also one without REPLY_ACK, of which
- * GET_FEATURES is asked behind it.
+ * Sends REM_MEM_REG or SET_MEM_TABLE. When it returns 0 the back-end has dealt with it, also
+ * one without REPLY_ACK, of which GET_FEATURES is asked behind it.
  *
  * Return: 0, -ENOENT; or as at the top. It stays shared after an error, but for -ENOTCONN
  * and -EPROTO: then the next back-end does not get it.
@@ -308,6 +315,9 @@ int vhu_frontend_remove_memory(struct vhu_frontend *frontend, const struct vhu_r
  * @buf: the bytes
  * @len: bytes; @offset + @len at most 256
  * @migration: the write comes from a migration, not from the driver
+ *
+ * By GET_CONFIG and SET_CONFIG. What was read may have changed by then, of which
+ * config_changed of struct vhu_frontend_config tells.
  *
  * Return: 0, -EOPNOTSUPP: the back-end has no CONFIG; -EINVAL: out of range; or
  * as at the top.
@@ -325,7 +335,7 @@ int vhu_frontend_set_config(struct vhu_frontend *frontend, uint32_t offset, cons
  *
  * A back-end with STATUS may do nothing before DRIVER_OK. It is for whoever hands
  * rings over by vhu_frontend_vring_start() to set, when the driver has; vhu_vq_start()
- * does it by itself.
+ * does it by itself. By SET_STATUS and GET_STATUS.
  *
  * Return: 0, -EOPNOTSUPP: the back-end has no STATUS; or as at the top.
  */
@@ -336,8 +346,8 @@ int vhu_frontend_get_status(struct vhu_frontend *frontend, uint8_t *ret);
  * vhu_frontend_reset_device - back to the device's initial state.
  * @frontend: a front-end whose rings are stopped
  *
- * When it returns 0 no ring is enabled any more, and no status counts as set. Features and
- * memory are what they were.
+ * Sends RESET_DEVICE. When it returns 0 no ring is enabled any more, and no status counts as set.
+ * Features and memory are what they were.
  *
  * Return: 0, -EOPNOTSUPP: the back-end has no RESET_DEVICE; or as at the top.
  */
@@ -370,11 +380,15 @@ struct vhu_vring_setup {
 
 /**
  * vhu_frontend_vring_start - hand a ring over. It runs once it is enabled and
- * kicked. Before the first one, all that is mapped is pushed, if that is the IOMMU's
- * policy, for as long as the back-end acknowledges it.
+ * kicked.
  * @frontend: a front-end with features set and memory shared
  * @index: the queue's number, below 256
  * @setup: the ring
+ *
+ * Sends SET_VRING_NUM, SET_VRING_BASE, SET_VRING_ADDR, SET_VRING_CALL and SET_VRING_ERR, and
+ * SET_VRING_KICK when they are acknowledged. Before the first ring gets that one, all that
+ * is mapped is pushed, if that is the IOMMU's policy, for as long as the back-end
+ * acknowledges it.
  *
  * Ownership: the fds are duplicated and stay the caller's.
  * Return: 0; -EINVAL: @index, or no kick fd; -EBUSY: it is started; -EBADF, -EMFILE; or as
@@ -403,6 +417,8 @@ int vhu_frontend_vrings_start(struct vhu_frontend *frontend, unsigned first,
  * @index: the queue's number
  * @enable: which
  *
+ * Sends SET_VRING_ENABLE. A ring stays enabled when it is stopped.
+ *
  * Return: as at the top; 0 without a message where protocol features are not
  * known to the back-end, which enables rings by itself.
  */
@@ -426,7 +442,8 @@ int vhu_frontend_vrings_enable(struct vhu_frontend *frontend, unsigned first, un
  * @index: the queue's number
  * @ret_base: the first available index that was not processed; NULL: not wanted
  *
- * When it returns 0 the device has completed every request it had begun.
+ * Sends GET_VRING_BASE. When it returns 0 the device has completed every request it had
+ * begun.
  *
  * Return: 0; -EINVAL: @index; or as at the top. After -ETIMEDOUT the ring counts as
  * started, and may be stopped once more. After other errors it counts as stopped: the next

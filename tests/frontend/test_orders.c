@@ -322,7 +322,7 @@ static void play(const struct rig_config *config)
 	}
 }
 
-static void queues_may_be_treated_in_any_order(void **state)
+static void E5_requests_come_back_once_in_whatever_order(void **state)
 {
 	srand(1);
 	play(*state);
@@ -330,7 +330,8 @@ static void queues_may_be_treated_in_any_order(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { RIG_TEST_BOTH(queues_may_be_treated_in_any_order) };
+	const struct CMUnitTest tests[] = { RIG_TEST_BOTH(
+		E5_requests_come_back_once_in_whatever_order) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
