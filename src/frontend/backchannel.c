@@ -37,6 +37,17 @@ void backchannel_close(struct vhu_frontend *fe)
 	fe->n_back = 0;
 }
 
+/* It goes on with what translations it has, or goes itself. */
+static void closed(struct vhu_frontend *fe)
+{
+	if (frontend_translates(fe))
+		frontend_fault(fe, -ENOTCONN,
+		               "the back-end closed the back-channel: nothing is missed any more");
+	else
+		log_info(fe->name, "the back-end closed the back-channel");
+	backchannel_close(fe);
+}
+
 static void reply(struct vhu_frontend *fe, const struct back_request *back)
 {
 	struct message message;
@@ -65,8 +76,7 @@ static void settle(struct vhu_frontend *fe)
 	}
 	error = channel_flush(fe->back);
 	if (error && error != -EAGAIN) {
-		log_info(fe->name, "the back-end closed the back-channel");
-		backchannel_close(fe);
+		closed(fe);
 		return;
 	}
 	pump_change(fe, channel_fd(fe->back), PUMP_BACK,
@@ -163,8 +173,7 @@ static bool receive(struct vhu_frontend *fe)
 	if (!got)
 		return false;
 	if (got == -ENOTCONN || got == -EPIPE || got == -ECONNRESET) {
-		log_info(fe->name, "the back-end closed the back-channel");
-		backchannel_close(fe);
+		closed(fe);
 		return false;
 	}
 	if (got < 0 || message.header.flags & VHU_FLAG_REPLY) {
@@ -197,8 +206,7 @@ void backchannel_receive(struct vhu_frontend *fe, uint32_t events)
 		return;
 	if (fe->back_stalled && events & (EPOLLHUP | EPOLLERR)) {
 		/* Reported for as long as it is true, and it can't be read away. */
-		log_info(fe->name, "the back-end closed the back-channel");
-		backchannel_close(fe);
+		closed(fe);
 		return;
 	}
 	if (!fe->back_stalled)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/fd.h"
 #include "support/fake.h"
 
 #define PLATFORM VHU_BIT(VIRTIO_F_ACCESS_PLATFORM)
@@ -201,6 +202,29 @@ static void nonsense_is_refused_and_garbage_closes_the_back_channel_alone(void *
 	assert_int_equal(vhu_frontend_set_status(f.frontend, 1), 0);
 	fake_run(f.fake);
 	assert_int_equal(stats(&f).updates, 0);
+	assert_int_equal(vhu_frontend_get_status(f.frontend, &status), 0);
+	tear_down(&f);
+}
+
+static int close_back(struct fake *fake, const struct message *request)
+{
+	MUST(!peer_reply_u64(fake->main, request, 0));
+	fd_close(&fake->back);
+	return 0;
+}
+
+static void a_back_channel_that_is_closed_is_told_of(void **state)
+{
+	struct fixture f;
+	uint8_t status;
+
+	set_up(&f, close_back, &fake_full);
+	assert_int_equal(vhu_frontend_set_status(f.frontend, 1), 0);
+	fake_run(f.fake);
+	for (int ms = 0; !strstr(vhu_frontend_error(f.frontend), "back-channel"); ms += 10) {
+		assert_true(ms < PEER_PATIENCE);
+		assert_int_equal(vhu_frontend_run(f.frontend, 10), 0);
+	}
 	assert_int_equal(vhu_frontend_get_status(f.frontend, &status), 0);
 	tear_down(&f);
 }
@@ -511,6 +535,7 @@ int main(void)
 		cmocka_unit_test(E1_a_refused_update_refuses_the_miss),
 		cmocka_unit_test(S8_an_access_failure_is_accepted_and_reported),
 		cmocka_unit_test(nonsense_is_refused_and_garbage_closes_the_back_channel_alone),
+		cmocka_unit_test(a_back_channel_that_is_closed_is_told_of),
 		cmocka_unit_test(a_flood_of_misses_is_held_back_and_served),
 		cmocka_unit_test(misses_that_were_held_back_are_served_when_there_is_room),
 		cmocka_unit_test(callbacks_are_told_that_they_cannot_wait),
