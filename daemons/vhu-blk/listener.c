@@ -117,11 +117,13 @@ int listener_open(struct listener *listener, const struct listener_options *opti
 	return error;
 }
 
-void listener_remove(const struct listener *listener)
+void listener_remove(struct listener *listener)
 {
+	const char *path = listener->path;
 	struct stat st;
 
-	if (listener->path && lstat(listener->path, &st) == 0 && st.st_dev == listener->dev &&
+	listener->path = NULL;
+	if (path && lstat(path, &st) == 0 && st.st_dev == listener->dev &&
 	    st.st_ino == listener->ino)
-		unlink(listener->path);
+		unlink(path);
 }

@@ -24,8 +24,10 @@ struct listener_options {
 /* 0, or -errno after a complaint. Nobody can connect who may not. */
 int listener_open(struct listener *listener, const struct listener_options *options);
 
-/* Removes the file, if it is still the one that was made. May be called from a
- * signal handler. */
-void listener_remove(const struct listener *listener);
+/*
+ * Removes the file, if it is still the one that was made, once. While the socket is open,
+ * for its inode may be the next one's as soon as it is closed.
+ */
+void listener_remove(struct listener *listener);
 
 #endif

@@ -34,12 +34,10 @@ struct service {
 	struct stats stats;
 	struct blk *blk;
 	const struct storage *storage;
+	struct listener *listener;
 	int signals;
 	bool is_ending;
 };
-
-/* For the handler. */
-static const struct listener *listener_to_remove;
 
 static void fill_signals(sigset_t *set)
 {
@@ -92,7 +90,6 @@ static int open_signals(struct service *service)
 static void end_at_once(int number)
 {
 	(void)number;
-	listener_remove(listener_to_remove);
 	_exit(EXIT_FAULT);
 }
 
@@ -103,6 +100,8 @@ static void begin_ending(struct service *service)
 
 	say(VHU_LOG_INFO, "ending when the I/O under way is done; a second signal ends at once");
 	service->is_ending = true;
+	/* Another daemon may take the place from here on. */
+	listener_remove(service->listener);
 	vhu_server_stop(service->server);
 	sigemptyset(&set);
 	for (unsigned i = 0; i < N_ENDING; i++) {
@@ -285,14 +284,19 @@ static int run(struct service *service)
 int serve(const struct options *options, const struct storage *storage, struct blk *blk,
           struct listener *listener)
 {
-	struct service service = { .blk = blk, .storage = storage, .signals = -1 };
+	struct service service = {
+		.blk = blk,
+		.storage = storage,
+		.listener = listener,
+		.signals = -1,
+	};
 	int code = EXIT_FAULT;
 
-	listener_to_remove = listener;
 	if (open_all(&service, options, blk, listener) == 0) {
 		say(VHU_LOG_INFO, "serving");
 		code = run(&service);
 	}
+	listener_remove(listener);
 	watchdog_stop(&service.watchdog);
 	vhu_server_free(service.server);
 	workers_stop(&service.workers);

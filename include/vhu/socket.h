@@ -20,7 +20,10 @@ extern "C" {
  * @why: NULL, or room for a line that names path, reason and remedy of a failure
  * @why_size: bytes of @why
  *
- * Context: any thread; does not block.
+ * Of several that begin at the same path at the same time one listens.
+ *
+ * Context: any thread; waits for others that begin to listen in the same folder, for a
+ * fifth of a second at the most.
  * Ownership: *@ret_fd and the file at @path are the caller's.
  * Return: 0, -EADDRINUSE where somebody listens, -EEXIST where something else
  * than a socket lies, -ENAMETOOLONG, -EINVAL for an empty path, or the -errno of

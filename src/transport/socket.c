@@ -2,10 +2,12 @@
 #include "transport/socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -15,6 +17,8 @@
 #include "base/fd.h"
 
 #define RETRY_MS 10
+/* Most that is waited for others who begin to listen in the same folder. */
+#define LOCK_MS 200
 
 /* Returns @error, so that a failure ends with `return fault(...)`. */
 __attribute__((format(printf, 3, 4))) static int fault(struct socket_fault *why, int error,
@@ -50,7 +54,9 @@ static int socket_new(int *ret_fd, struct socket_fault *why)
 	int error = errno;
 
 	if (fd < 0)
-		return fault(why, -error, "can't create a socket: %s", strerror(error));
+		return fault(why, -error,
+		             "can't create a socket: %s; raise the limit (ulimit -n, LimitNOFILE=)",
+		             strerror(error));
 	*ret_fd = fd;
 	return 0;
 }
@@ -143,25 +149,49 @@ static int bind_and_listen(int fd, const struct sockaddr_un *address, struct soc
 	return 0;
 }
 
+/*
+ * Who begins to listen at the same time would find a socket that is bound and not yet
+ * listening, and take it for a stale one. So they lock the folder, those that can; and
+ * nobody can keep us from listening by a lock of his. An fd to be closed, or -1.
+ */
+static int lock_folder(const char *path)
+{
+	char folder[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+	char *slash;
+	int fd;
+
+	strcpy(folder, path);
+	slash = strrchr(folder, '/');
+	if (slash)
+		slash[slash == folder] = '\0';
+	fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return -1;
+	for (int ms = 0; flock(fd, LOCK_EX | LOCK_NB) < 0 && ms < LOCK_MS; ms += RETRY_MS)
+		poll(NULL, 0, RETRY_MS);
+	return fd;
+}
+
 int socket_listen(const char *path, int *ret_fd, struct socket_fault *why)
 {
 	struct sockaddr_un address;
-	int fd = -1;
+	int fd = -1, lock;
 	int ret = address_of(path, &address, why);
 
-	if (!ret)
-		ret = clear_path(&address, why);
-	if (!ret)
-		ret = socket_new(&fd, why);
 	if (ret)
 		return ret;
-	ret = bind_and_listen(fd, &address, why);
-	if (ret) {
+	lock = lock_folder(path);
+	ret = clear_path(&address, why);
+	if (!ret)
+		ret = socket_new(&fd, why);
+	if (!ret)
+		ret = bind_and_listen(fd, &address, why);
+	fd_close(&lock);
+	if (ret)
 		fd_close(&fd);
-		return ret;
-	}
-	*ret_fd = fd;
-	return 0;
+	else
+		*ret_fd = fd;
+	return ret;
 }
 
 static int64_t now_ms(void)

@@ -264,24 +264,48 @@ def thread_of(pid, name):
   raise AssertionError(f'no thread {name}')
 
 
+ATTACH, DETACH, WAIT_ALL = 16, 17, 0x40000000
+
+
 def a_second_signal_ends_it_at_once(daemon, folder):
   """The thread of the queue is held, as if its disk never answered."""
-  attach, wait_all = 16, 0x40000000
   with start(daemon, folder, '--memory=1M', '--queue-threads=1') as process:
     front_end = connect(folder)
     front_end.start()
     thread = thread_of(process.child.pid, 'queues-0')
-    if ctypes.CDLL(None).ptrace(attach, thread, None, None):
+    if ctypes.CDLL(None).ptrace(ATTACH, thread, None, None):
       raise Skip('no ptrace here')
-    os.waitpid(thread, wait_all)
+    os.waitpid(thread, WAIT_ALL)
     process.signal(signal.SIGTERM)
     true(until(lambda: 'a second signal' in process.log()), 'the first signal is taken')
     time.sleep(0.1)
     true(process.child.poll() is None, 'it waits')
     process.signal(signal.SIGTERM)
-    os.waitpid(thread, wait_all)
+    os.waitpid(thread, WAIT_ALL)
     equal(process.wait(), 1)
     true(not os.path.exists(f'{folder}/s'), 'the socket is removed')
+    front_end.close()
+
+
+def the_next_may_begin_while_one_ends(daemon, folder):
+  """At the same path: who has yet to finish I/O gives it free, and does not take it away again,
+  whatever inode the next one's socket has got."""
+  with start(daemon, folder, '--memory=1M', '--queue-threads=1') as process:
+    front_end = connect(folder)
+    front_end.start()
+    thread = thread_of(process.child.pid, 'queues-0')
+    if ctypes.CDLL(None).ptrace(ATTACH, thread, None, None):
+      raise Skip('no ptrace here')
+    os.waitpid(thread, WAIT_ALL)
+    process.signal(signal.SIGTERM)
+    free = until(lambda: not os.path.exists(f'{folder}/s'))
+    with start(daemon, folder, '--memory=1M', wait_for='serving' if free else '') as following:
+      ctypes.CDLL(None).ptrace(DETACH, thread, None, None)
+      true(free, 'the path is free')
+      equal(process.wait(), 0)
+      true(os.path.exists(f'{folder}/s'), 'the socket of the next one is there')
+      connect(folder).close()
+      equal(following.end(), 0)
     front_end.close()
 
 
@@ -368,6 +392,7 @@ if __name__ == '__main__':
       a_ring_may_stop_and_start,
       io_under_way_is_finished_on_sigterm,
       a_second_signal_ends_it_at_once,
+      the_next_may_begin_while_one_ends,
       a_killed_front_end_is_forgotten,
       rings_are_looked_at_for_as_long_as_is_said,
       a_disk_that_is_idle_sleeps,

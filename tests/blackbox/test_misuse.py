@@ -258,6 +258,29 @@ def processor_seconds(pid):
   return (int(words[11]) + int(words[12])) / os.sysconf('SC_CLK_TCK')
 
 
+def of_many_that_start_at_once_one_serves(daemon, folder):
+  """Where nothing lies, and where a dead one has left its socket."""
+  for number in range(12):
+    children = [subprocess.Popen([daemon, f'--socket-path={folder}/s', '--memory=1M'],
+                                 stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                for _ in range(5)]
+    try:
+      true(until(lambda: sum(child.poll() is None for child in children) <= 1), 'all but one end')
+      first = next(child for child in children if child.poll() is None)
+      connect_soon(folder).close()
+      if number % 2:
+        first.kill()
+      else:
+        first.terminate()
+      first.wait(LIMIT)
+      equal(sorted(child.returncode for child in children if child is not first), [FAULT] * 4)
+      equal(os.path.exists(f'{folder}/s'), bool(number % 2))
+    finally:
+      for child in children:
+        child.kill()
+        child.wait()
+
+
 def a_socket_that_was_shut_down_costs_nothing(daemon, folder):
   with socket.socket(socket.AF_UNIX) as sock:
     sock.bind(path_in(folder, 's'))
@@ -284,5 +307,6 @@ if __name__ == '__main__':
       files_of_the_wrong_kind_are_told,
       with_few_files_it_serves_or_says_what_to_do,
       signals_are_heeded_in_every_state,
+      of_many_that_start_at_once_one_serves,
       a_socket_that_was_shut_down_costs_nothing,
   ])
