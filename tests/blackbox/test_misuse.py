@@ -260,7 +260,7 @@ def processor_seconds(pid):
 
 def of_many_that_start_at_once_one_serves(daemon, folder):
   """Where nothing lies, and where a dead one has left its socket."""
-  for number in range(12):
+  for number in range(4):
     children = [subprocess.Popen([daemon, f'--socket-path={folder}/s', '--memory=1M'],
                                  stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 for _ in range(5)]
