@@ -431,7 +431,8 @@ int vhu_frontend_vring_enable(struct vhu_frontend *frontend, unsigned index, boo
  * @n: how many
  * @enable: which
  *
- * Return: as vhu_frontend_vring_enable().
+ * Return: as vhu_frontend_vring_enable(). After -EREMOTEIO they count as what they were,
+ * though the back-end may have refused but one of them.
  */
 int vhu_frontend_vrings_enable(struct vhu_frontend *frontend, unsigned first, unsigned n,
                                bool enable);

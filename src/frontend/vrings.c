@@ -142,15 +142,22 @@ VHU_EXPORT int vhu_frontend_vring_start(struct vhu_frontend *fe, unsigned index,
 static int enable(struct vhu_frontend *fe, unsigned first, unsigned n, bool on)
 {
 	struct request request = { 0 };
+	bool before[RINGS_MAX];
 	int error = check_index(fe, first, n);
 
-	for (unsigned i = 0; i < n && !error; i++)
+	/* Known to whoever replays before it is to the back-end; what is refused is not. */
+	for (unsigned i = 0; i < n && !error; i++) {
+		before[i] = fe->rings[first + i].enabled;
 		fe->rings[first + i].enabled = on;
+	}
 	if (error || !(fe->features & VHU_BIT(VHU_F_PROTOCOL_FEATURES)))
 		return error;
 	for (unsigned i = 0; i < n; i++)
 		add_state(fe, &request, VHU_FE_SET_VRING_ENABLE, first + i, on);
-	return exchange_wait(fe, &request);
+	error = exchange_wait(fe, &request);
+	for (unsigned i = 0; i < n && error == -EREMOTEIO; i++)
+		fe->rings[first + i].enabled = before[i];
+	return error;
 }
 
 VHU_EXPORT int vhu_frontend_vrings_enable(struct vhu_frontend *fe, unsigned first, unsigned n,

@@ -233,6 +233,26 @@ static void more_regions_than_a_table_has_need_slots(void **state)
 	tear_down(&f);
 }
 
+static int refuse(struct fake *fake, const struct message *request)
+{
+	return peer_reply_u64(fake->main, request, 1);
+}
+
+static void what_was_refused_is_not_asked_for_again(void **state)
+{
+	struct fixture f;
+
+	set_up(&f, 0);
+	fake_set_script(f.fake, VHU_FE_SET_VRING_ENABLE, refuse);
+	assert_int_equal(vhu_frontend_vring_enable(f.fake->frontend, 2, true), -EREMOTEIO);
+	fake_set_script(f.fake, VHU_FE_SET_STATUS, refuse);
+	assert_int_equal(vhu_frontend_set_status(f.fake->frontend, 0x7f), -EREMOTEIO);
+	assert_int_equal(fake_reconnect(f.fake, &f.config), 0);
+	assert_int_equal(f.fake->kinds[VHU_FE_SET_VRING_ENABLE], 1);
+	assert_int_equal(f.fake->last[VHU_FE_SET_STATUS].payload.u64, 0xb);
+	tear_down(&f);
+}
+
 static void a_ring_that_is_only_enabled_is_no_obstacle(void **state)
 {
 	struct fake_config config;
@@ -523,6 +543,7 @@ int main(void)
 		cmocka_unit_test(a_back_end_may_be_left),
 		cmocka_unit_test(one_that_offers_less_will_not_do_and_the_next_may),
 		cmocka_unit_test(more_regions_than_a_table_has_need_slots),
+		cmocka_unit_test(what_was_refused_is_not_asked_for_again),
 		cmocka_unit_test(a_ring_that_is_only_enabled_is_no_obstacle),
 		cmocka_unit_test(what_is_taken_back_from_the_dead_is_not_the_next_ones),
 		cmocka_unit_test(a_ring_that_the_dead_made_nonsense_of_is_named),
