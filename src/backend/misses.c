@@ -342,6 +342,11 @@ void misses_reported(struct mail *mail)
 	struct session *session = queue->session;
 	unsigned end;
 
+	/* What was sent before a request was made available is there, and not to be asked for. */
+	if (session->state == SESSION_OPEN && !session->reading) {
+		channel_expect(session->main);
+		session_read_main(session);
+	}
 	/* A ring that is being stopped, or will be, is rewound whatever the answer is (S5, S6). */
 	for (unsigned at = 0; at < report->n && !queue->leaving && session->state == SESSION_OPEN;
 	     at = end) {

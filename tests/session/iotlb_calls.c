@@ -120,7 +120,8 @@ static void S2_a_request_of_32_pages_is_asked_for_and_answered_at_once(void **st
 	assert_int_equal(after.misses - before.misses, 32);
 	assert_int_equal(after.back_sends - before.back_sends, 1);
 	assert_in_range(after.main_sends - before.main_sends, 1, 2);
-	assert_in_range(after.main_reads - before.main_reads, 1, 2);
+	/* The first, before anything is asked, finds nothing. */
+	assert_in_range(after.main_reads - before.main_reads, 2, 3);
 	assert_in_range(after.back_reads - before.back_reads, 1, 2);
 	rig_free(rig);
 }

@@ -84,6 +84,23 @@ static void S1_what_is_given_meanwhile_is_not_asked_for(void **state)
 	rig_free(rig);
 }
 
+/* However soon it is seen: who looks at the ring all the time is ahead of the session. */
+static void S1_what_was_sent_before_the_request_is_not_asked_for(void **state)
+{
+	struct rig *rig = stage_open(state, (struct rig_config){ 0 });
+	uint64_t before = rig_stats(rig).misses;
+
+	for (unsigned i = 0; i < 300; i++) {
+		rig_send_update(rig, DATA_IOVA(0), PAGE, DATA_GPA(0), PERM_RW);
+		stage_ask(rig, 0, DATA_IOVA(0), PAGE, i);
+		assert_int_equal(rig_expect_u64(rig, VHU_FE_IOTLB_MSG), 0);
+		stage_expect_used_quietly(rig, 0, i, PAGE);
+		assert_int_equal(rig_invalidate(rig, DATA_IOVA(0), PAGE), 0);
+	}
+	assert_int_equal(rig_stats(rig).misses, before);
+	rig_free(rig);
+}
+
 static void S2_the_chains_behind_are_asked_for_too(void **state)
 {
 	struct rig *rig = stage_open(state, (struct rig_config){ 0 });
@@ -330,6 +347,7 @@ int main(void)
 		EACH(S1_as_many_misses_as_pages),
 		EACH(S1_reading_and_writing_are_two_misses),
 		EACH(S1_what_is_given_meanwhile_is_not_asked_for),
+		EACH(S1_what_was_sent_before_the_request_is_not_asked_for),
 		EACH(S2_the_chains_behind_are_asked_for_too),
 		EACH(S3_128_unanswered_at_most),
 		EACH(S3_the_size_can_be_left_out),
