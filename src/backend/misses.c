@@ -335,18 +335,11 @@ static void take_failed(struct session *session, const struct hole_report *repor
 		notice_access_failed(session, &report->holes[at]);
 }
 
-void misses_reported(struct mail *mail)
+static void take_report(struct session *session, struct hole_report *report)
 {
-	struct hole_report *report = container_of(mail, struct hole_report, mail);
 	struct vhu_queue *queue = container_of(report, struct vhu_queue, report);
-	struct session *session = queue->session;
 	unsigned end;
 
-	/* What was sent before a request was made available is there, and not to be asked for. */
-	if (session->state == SESSION_OPEN && !session->reading) {
-		channel_expect(session->main);
-		session_read_main(session);
-	}
 	/* A ring that is being stopped, or will be, is rewound whatever the answer is (S5, S6). */
 	for (unsigned at = 0; at < report->n && !queue->leaving && session->state == SESSION_OPEN;
 	     at = end) {
@@ -361,7 +354,33 @@ void misses_reported(struct mail *mail)
 	atomic_store(&report->posted, false);
 	if (atomic_exchange(&report->wanted, false))
 		queue_wake(queue);
+}
+
+void misses_take_reports(struct session *session)
+{
+	struct list *node = list_pop(&session->reported);
+
+	if (!node)
+		return;
+	for (; node; node = list_pop(&session->reported))
+		take_report(session, container_of(node, struct hole_report, node));
 	misses_send(session);
+}
+
+/* What was sent before a request was made available is there, and not to be asked for. */
+void misses_reported(struct mail *mail)
+{
+	struct hole_report *report = container_of(mail, struct hole_report, mail);
+	struct session *session = container_of(report, struct vhu_queue, report)->session;
+
+	list_append(&session->reported, &report->node);
+	if (session->state != SESSION_OPEN) {
+		misses_take_reports(session);
+		return;
+	}
+	channel_expect(session->main);
+	if (!session->reading)
+		loop_schedule(session->loop, &session->work);
 }
 
 void misses_judge(struct session *session)

@@ -26,6 +26,8 @@ static void operation_step(struct session *session)
 {
 	void (*then)(struct session * session) = session->operation.then;
 
+	/* What lanes have said before they acknowledged was said of rings as they were then. */
+	misses_take_reports(session);
 	session->operation.then = NULL;
 	then(session);
 }

@@ -81,6 +81,7 @@ int queue_new(const struct queue_config *config, void (*report)(struct mail *mai
 	queue->call_fd = queue->err_fd = -1;
 	queue->wake.deliver = queue_woken;
 	queue->report.mail.deliver = report;
+	list_init(&queue->report.node);
 	list_init(&queue->node);
 	list_init(&queue->ahead);
 	list_init(&queue->issued);

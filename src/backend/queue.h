@@ -95,6 +95,7 @@ struct request {
 /* Holes on their way up; the worker's while not posted, then the session's. */
 struct hole_report {
 	struct mail mail;
+	struct list node; /* the session's: of those that have come and are not taken yet */
 	_Atomic bool posted;
 	_Atomic bool wanted; /* the worker has more to say: wake it afterwards */
 	unsigned n;

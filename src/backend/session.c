@@ -105,6 +105,7 @@ static int session_init(struct session *session, const struct session_config *co
 {
 	int error;
 
+	list_init(&session->reported);
 	mailbox_init(&session->reports, session->loop, !config->lane_loops);
 	session->table = memtable_empty();
 	session->iotlb = iotlb_new(config->server->iotlb_entries);

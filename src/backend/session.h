@@ -123,6 +123,7 @@ struct session {
 	bool reading;           /* in session_read_main() */
 	struct loop_task work;  /* goes on after an operation */
 	struct mailbox reports; /* from the lanes */
+	struct list reported;   /* of holes, until all that was sent before them is read */
 
 	uint64_t features, features_offered;
 	uint64_t protocol_features;
@@ -308,8 +309,9 @@ void misses_stopped(struct session *session, unsigned ring);
 void misses_moved(struct session *session, struct ring *ring);
 /* Judges answered misses, once all updates read so far are applied. */
 void misses_judge(struct session *session);
-/* A report of holes from a lane. */
+/* A report of holes from a lane: it is taken when what has been sent is read. */
 void misses_reported(struct mail *mail);
+void misses_take_reports(struct session *session);
 /* An update was applied: wakes halted rings it touches, starved ones, too. */
 void misses_updated(struct session *session, struct range range);
 extern const struct pending_ops misses_pending_ops;
