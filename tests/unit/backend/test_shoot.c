@@ -57,6 +57,7 @@ static int setup(void **state)
 	memset(&play, 0, sizeof(play));
 	assert_int_equal(loop_init(&play.loop), 0);
 	assert_int_equal(loop_init(&play.worker), 0);
+	list_init(&session->reported);
 	mailbox_init(&session->reports, &play.loop, false);
 	assert_int_equal(lane_init(&play.lane, &play.worker, false, &session->reports,
 	                           &session->answered, &session->pressure),
