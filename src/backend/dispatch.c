@@ -252,7 +252,7 @@ static bool session_read_one(struct session *session)
 
 void session_read_main(struct session *session)
 {
-	bool more = true, again = false, sent;
+	bool more = true, sent;
 
 	if (session->state != SESSION_OPEN)
 		return;
@@ -263,13 +263,12 @@ void session_read_main(struct session *session)
 	/* Replies are taken before more is asked: the queue of them is bounded. */
 	sent = flush_replies(session);
 	for (unsigned n = 0;
-	     sent && more && !again && session->state == SESSION_OPEN && !session->operation.active;
-	     n++) {
-		again = n == READ_BATCH;
-		if (again)
+	     sent && more && session->state == SESSION_OPEN && !session->operation.active; n++) {
+		if (n == READ_BATCH) {
 			loop_schedule(session->loop, &session->work);
-		else
-			more = session_read_one(session);
+			break;
+		}
+		more = session_read_one(session);
 	}
 	session->reading = false;
 	if (session->state == SESSION_OPEN)
@@ -279,7 +278,7 @@ void session_read_main(struct session *session)
 	/* All updates there were are applied: what is still open is unsatisfied. */
 	if (!more)
 		misses_judge(session);
-	if (!again)
-		misses_take_reports(session);
+	/* However much more there is: who never stops sending is asked all the same. */
+	misses_take_reports(session);
 	session_update_events(session);
 }
