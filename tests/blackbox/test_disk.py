@@ -267,15 +267,20 @@ def thread_of(pid, name):
 ATTACH, DETACH, WAIT_ALL = 16, 17, 0x40000000
 
 
+def hold_queues(process):
+  """The thread of the queues goes on no more, as if its disk never answered."""
+  thread = thread_of(process.child.pid, 'queues-0')
+  if ctypes.CDLL(None).ptrace(ATTACH, thread, None, None):
+    raise Skip('no ptrace here')
+  os.waitpid(thread, WAIT_ALL)
+  return thread
+
+
 def a_second_signal_ends_it_at_once(daemon, folder):
-  """The thread of the queue is held, as if its disk never answered."""
   with start(daemon, folder, '--memory=1M', '--queue-threads=1') as process:
     front_end = connect(folder)
     front_end.start()
-    thread = thread_of(process.child.pid, 'queues-0')
-    if ctypes.CDLL(None).ptrace(ATTACH, thread, None, None):
-      raise Skip('no ptrace here')
-    os.waitpid(thread, WAIT_ALL)
+    thread = hold_queues(process)
     process.signal(signal.SIGTERM)
     true(until(lambda: 'a second signal' in process.log()), 'the first signal is taken')
     time.sleep(0.1)
@@ -293,10 +298,7 @@ def the_next_may_begin_while_one_ends(daemon, folder):
   with start(daemon, folder, '--memory=1M', '--queue-threads=1') as process:
     front_end = connect(folder)
     front_end.start()
-    thread = thread_of(process.child.pid, 'queues-0')
-    if ctypes.CDLL(None).ptrace(ATTACH, thread, None, None):
-      raise Skip('no ptrace here')
-    os.waitpid(thread, WAIT_ALL)
+    thread = hold_queues(process)
     process.signal(signal.SIGTERM)
     free = until(lambda: not os.path.exists(f'{folder}/s'))
     with start(daemon, folder, '--memory=1M', wait_for='serving' if free else '') as following:
